@@ -1,0 +1,48 @@
+"""What can be asked and what comes back. No mlx, no numpy: both halves import this."""
+
+from mlxterp_engine.experiments.array import Array
+from mlxterp_engine.experiments.errors import BadInput, EngineError, RunCancelled, RunFailed
+from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
+from mlxterp_engine.experiments.registry import (
+    EXPERIMENTS,
+    AnyPart,
+    AnyRequest,
+    parameters_of,
+    request_from,
+)
+from mlxterp_engine.experiments.request import DEFAULT_MODEL, Request
+from mlxterp_engine.experiments.result import (
+    Contract,
+    Meta,
+    ModelCard,
+    Price,
+    Result,
+    Started,
+    Step,
+)
+from mlxterp_engine.experiments.trace import Trace
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "EXPERIMENTS",
+    "AnyPart",
+    "AnyRequest",
+    "Array",
+    "BadInput",
+    "Contract",
+    "EngineError",
+    "LogitLens",
+    "LogitLensRow",
+    "Meta",
+    "ModelCard",
+    "Price",
+    "Request",
+    "Result",
+    "RunCancelled",
+    "RunFailed",
+    "Started",
+    "Step",
+    "Trace",
+    "parameters_of",
+    "request_from",
+]

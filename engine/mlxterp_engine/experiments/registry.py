@@ -1,0 +1,36 @@
+"""What can be asked. A new experiment is one line here and one file in each room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
+from mlxterp_engine.experiments.request import Request
+from mlxterp_engine.experiments.trace import Trace
+
+AnyRequest = LogitLens | Trace
+AnyPart = LogitLensRow
+
+EXPERIMENTS: dict[str, type[Request]] = {
+    request.__struct_config__.tag: request  # type: ignore[misc]
+    for request in (LogitLens, Trace)
+}
+
+
+def request_from(name: str, parameters: dict[str, Any]) -> AnyRequest:
+    """A request by its experiment's name. Refuses unknown names and fields in words."""
+    if name not in EXPERIMENTS:
+        raise BadInput(f"there is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
+    try:
+        return msgspec.convert({"name": name, **parameters}, AnyRequest)
+    except msgspec.ValidationError as error:
+        cause = error.__cause__
+        raise BadInput(str(cause if isinstance(cause, BadInput) else error)) from None
+
+
+def parameters_of(request: Request) -> dict[str, Any]:
+    """The request as plain values, its experiment's name first: `request_from` reads it back."""
+    return msgspec.to_builtins(request)

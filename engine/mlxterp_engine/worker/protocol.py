@@ -1,0 +1,224 @@
+"""What crosses the socket, in both directions.
+
+A frame is a 4-byte little-endian length and that many bytes of msgpack. The client sends
+`Call`s; each gets one `Reply` with its ticket. Whoever submitted or watches a job gets that
+job's `Event`s in order; their `seq` counts from 0, so that a client that attaches later can
+ask for what it missed. `Notice`s go to every client.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+import msgspec
+
+from mlxterp_engine.experiments import AnyPart, ModelCard, Price, Started, Step
+from mlxterp_engine.worker.tasks import Outcome, Task
+
+VERSION = 1
+MAX_FRAME = 1 << 30
+LENGTH = struct.Struct("<I")
+
+JobState = Literal["queued", "running", "done", "cancelled", "failed"]
+ENDED = ("done", "cancelled", "failed")
+
+
+# What a client asks.
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    protocol: int = VERSION
+
+
+class Submit(msgspec.Struct, frozen=True, tag="submit"):
+    """Queue a task. `out`: an absolute .npz path that the engine writes at the end."""
+
+    task: Task
+    out: str | None = None
+
+
+class Estimate(msgspec.Struct, frozen=True, tag="estimate"):
+    """The price of a task on the open model, without running it."""
+
+    task: Task
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    job: str
+
+
+class Watch(msgspec.Struct, frozen=True, tag="watch"):
+    """Send this job's events from `seq` on, those already past included."""
+
+    job: str
+    seq: int = 0
+
+
+class Jobs(msgspec.Struct, frozen=True, tag="jobs"):
+    pass
+
+
+class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
+    """Tokens of a text under the open model; answered at once, even while a job runs."""
+
+    text: str
+    bos: Literal["auto", "on", "off"] = "auto"
+    chat: bool = False
+
+
+class Status(msgspec.Struct, frozen=True, tag="status"):
+    pass
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """Stop the engine; refused while jobs run, unless forced."""
+
+    force: bool = False
+
+
+AnyCall = Hello | Submit | Estimate | Cancel | Watch | Jobs | Tokenize | Status | Shutdown
+
+
+class Call(msgspec.Struct, frozen=True):
+    ticket: int
+    body: AnyCall
+
+
+# What the engine answers.
+
+
+class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the job list. progress: 0..1. started, ended: seconds since the epoch."""
+
+    id: str
+    experiment: str
+    state: JobState
+    progress: float
+    what: str = ""
+    model: str = ""
+    prompt: str = ""
+    price: Price | None = None
+    submitted: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    reason: str = ""
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="engine-status"):
+    """The engine as it is now. memory: bytes that MLX holds; peak: the most it held."""
+
+    pid: int
+    version: str
+    started: float
+    model: ModelCard | None
+    log: str
+    jobs: list[JobInfo]
+    memory: int = 0
+    peak: int = 0
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    job: str
+    price: Price | None
+
+
+class Priced(msgspec.Struct, frozen=True, tag="priced"):
+    price: Price | None
+
+
+class Tokenized(msgspec.Struct, frozen=True, tag="tokenized"):
+    """ids, and for each the exact text it stands for (a byte fragment as ⟨e4⟩)."""
+
+    ids: list[int]
+    tokens: list[str]
+
+
+class JobList(msgspec.Struct, frozen=True, tag="job-list"):
+    jobs: list[JobInfo]
+
+
+class Done(msgspec.Struct, frozen=True, tag="ok"):
+    """Understood and carried out; there is nothing more to say."""
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Not done. exit_status is what a command line should exit with."""
+
+    reason: str
+    details: str = ""
+    exit_status: int = 2
+
+
+AnyReply = EngineStatus | Accepted | Priced | Tokenized | JobList | Done | Refused
+
+
+class Reply(msgspec.Struct, frozen=True, tag="reply"):
+    ticket: int
+    body: AnyReply
+
+
+# What the engine tells of a job.
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    outcome: Outcome
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    reason: str
+    details: str = ""
+    exit_status: int = 3
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
+    pass
+
+
+AnyEvent = Started | Step | AnyPart | Finished | Failed | Cancelled
+
+
+class Event(msgspec.Struct, frozen=True, tag="event"):
+    job: str
+    seq: int
+    body: AnyEvent
+
+
+class JobChanged(msgspec.Struct, frozen=True, tag="job-changed"):
+    info: JobInfo
+
+
+class ModelChanged(msgspec.Struct, frozen=True, tag="model-changed"):
+    """Another model is open now, or none."""
+
+    card: ModelCard | None
+
+
+AnyNotice = JobChanged | ModelChanged
+
+
+class Notice(msgspec.Struct, frozen=True, tag="notice"):
+    body: AnyNotice
+
+
+FromEngine = Reply | Event | Notice
+
+_encoder = msgspec.msgpack.Encoder()
+_call_decoder = msgspec.msgpack.Decoder(Call)
+_engine_decoder = msgspec.msgpack.Decoder(FromEngine)
+
+
+def frame(message: Call | Reply | Event | Notice) -> bytes:
+    """The message as it goes over the socket."""
+    body = _encoder.encode(message)
+    if len(body) > MAX_FRAME:
+        raise ValueError(f"message of {len(body)} bytes; the most is {MAX_FRAME}")
+    return LENGTH.pack(len(body)) + body
+
+
+def decode_call(body: bytes) -> Call:
+    return _call_decoder.decode(body)
+
+
+def decode_from_engine(body: bytes) -> Reply | Event | Notice:
+    return _engine_decoder.decode(body)
