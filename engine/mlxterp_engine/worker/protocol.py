@@ -21,6 +21,7 @@ MAX_FRAME = 1 << 30
 LENGTH = struct.Struct("<I")
 
 JobState = Literal["queued", "running", "done", "cancelled", "failed"]
+EngineState = Literal["starting", "ready", "broken"]
 ENDED = ("done", "cancelled", "failed")
 
 
@@ -77,7 +78,14 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     force: bool = False
 
 
-AnyCall = Hello | Submit | Estimate | Cancel | Watch | Jobs | Tokenize | Status | Shutdown
+class Save(msgspec.Struct, frozen=True, tag="save"):
+    """Write the result of a job that has ended to an absolute .npz path."""
+
+    job: str
+    out: str
+
+
+AnyCall = Hello | Submit | Estimate | Cancel | Watch | Jobs | Tokenize | Status | Shutdown | Save
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -106,7 +114,10 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="engine-status"):
-    """The engine as it is now. memory: bytes that MLX holds; peak: the most it held."""
+    """The engine as it is now. memory: bytes that MLX holds; peak: the most it held.
+
+    state: `starting` while MLX is being imported, `broken` when that failed (see `reason`).
+    """
 
     pid: int
     version: str
@@ -116,6 +127,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="engine-status
     jobs: list[JobInfo]
     memory: int = 0
     peak: int = 0
+    state: EngineState = "ready"
+    reason: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -194,7 +207,21 @@ class ModelChanged(msgspec.Struct, frozen=True, tag="model-changed"):
     card: ModelCard | None
 
 
-AnyNotice = JobChanged | ModelChanged
+class EngineStopping(msgspec.Struct, frozen=True, tag="engine-stopping"):
+    """The engine will close the connection: somebody stopped it."""
+
+    reason: str
+
+
+class EngineChanged(msgspec.Struct, frozen=True, tag="engine-changed"):
+    """The engine became ready, or could not."""
+
+    state: EngineState
+    reason: str = ""
+    details: str = ""
+
+
+AnyNotice = JobChanged | ModelChanged | EngineStopping | EngineChanged
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
