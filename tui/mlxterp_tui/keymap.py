@@ -1,0 +1,176 @@
+"""Every command of the app, once: bindings, help, palette and `:` are made from this table.
+
+A command's `name` is its word on the `:` line, its entry in the config's `[keys]`, and the id
+of its binding. `action` is a method `action_…` of the place named in `where`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+from textual.keys import _character_to_key
+
+Where = Literal["app", "main", "prompt", "lens", "jobs"]
+
+PLACES: dict[Where, str] = {
+    "app": "everywhere",
+    "main": "outside the prompt",
+    "prompt": "in the prompt",
+    "lens": "in the lens",
+    "jobs": "in the jobs",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """argument: what the `:` line must be given, in words; "" for nothing.
+
+    hint: its word in the line of keys at the bottom; "" keeps it out. choices: the name of
+    the list that the argument is one of; "" for free text.
+    """
+
+    name: str
+    where: Where
+    keys: str
+    action: str
+    title: str
+    hint: str = ""
+    argument: str = ""
+    choices: str = ""
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("palette", "app", "ctrl+p", "command_palette", "Find any command by its words"),
+    Command("help", "main", "question_mark,f1", "help", "What this pane shows, its keys", "keys"),
+    Command("command", "main", "colon", "command_line", "Type a command", "command"),
+    Command("jump", "main", "apostrophe,ctrl+o", "jump", "Jump to a part of the screen", "jump"),
+    Command("zoom", "main", "z", "zoom", "Give the pane the whole screen, or take it back", "zoom"),
+    Command("prompt", "main", "i", "focus_prompt", "Go to the prompt", "prompt"),
+    Command("run", "main", "r,f5", "run", "Run the pane again with this prompt"),
+    Command("cancel", "main", "x", "cancel", "Stop the running job, keep what is there"),
+    Command("errors", "main", "E", "errors", "All errors of this session, with details"),
+    Command("quit", "main", "q,ctrl+q", "quit_app", "Leave; a running job stays with the engine"),
+    Command("restart", "main", "R", "engine('restart')", "Restart the engine"),
+    Command("next-pane", "main", "right_square_bracket", "pane(1)", "Next pane"),
+    Command("previous-pane", "main", "left_square_bracket", "pane(-1)", "Previous pane"),
+    Command("next-bos", "main", "B", "cycle_bos", "BOS token: auto, on, off"),
+    Command("toggle-chat", "main", "T", "toggle_chat", "Chat template on or off"),
+    Command(
+        "model", "main", "", "model", "Open another model", "", "a name, folder, .gguf or hub id",
+        "models",
+    ),
+    Command("bos", "main", "", "bos", "BOS token", "", "auto, on or off", "bos"),
+    Command("chat", "main", "", "chat", "Chat template", "", "on or off", "switch"),
+    Command("theme", "main", "", "theme", "Colours of the screen", "", "a theme", "themes"),
+    Command("engine", "main", "", "engine", "The background engine", "",
+            "restart, stop or status", "engine"),
+    Command("export", "main", "", "export", "Write this pane to a file", "",
+            "a file ending in .svg, .tsv or .json"),
+    Command("ask", "main", "", "ask", "Run the pane on this prompt", "", "a prompt"),
+    Command("submit", "prompt", "enter,ctrl+j,f5", "submit", "Run the pane on this prompt", "run"),
+    Command("leave", "prompt", "escape", "leave", "Leave the prompt for the pane", "to the pane"),
+    Command("older", "prompt", "up", "older", "The prompt before this one", "history"),
+    Command("newer", "prompt", "down", "newer", "The prompt after this one"),
+    Command("lines", "prompt", "f4,ctrl+l", "lines", "One line or several", "several lines"),
+    Command("prompt-bos", "prompt", "f2", "bos", "BOS token: auto, on, off", "BOS"),
+    Command("prompt-chat", "prompt", "f3", "chat", "Chat template on or off", "chat"),
+    Command("next-metric", "lens", "m", "cycle_metric(1)", "Next metric", "metric"),
+    Command("previous-metric", "lens", "M", "cycle_metric(-1)", "Previous metric"),
+    Command("take-target", "lens", "t", "take_target", "Follow a token: the cursor's, or type one",
+            "target"),
+    Command("pin", "lens", "space", "pin", "Pin the cell, to compare with the cursor", "pin"),
+    Command("unpin", "lens", "escape", "unpin", "Unpin; close what is open"),
+    Command("follow", "lens", "f", "follow", "Show one position over all layers", "follow"),
+    Command("inspect", "lens", "enter", "inspect", "Open the cell: the 10 best in full digits"),
+    Command("bottom-up", "lens", "b", "bottom_up", "Embeddings at the top or at the bottom"),
+    Command("next-stride", "lens", "s", "cycle_stride", "Every layer, every 2nd, every 4th"),
+    Command("next-ramp", "lens", "c", "cycle_ramp", "Next colour map"),
+    Command("find", "lens", "slash", "find", "Find a token in the grid", "find"),
+    Command("find-next", "lens", "n", "find_next(1)", "Next cell with that token"),
+    Command("find-previous", "lens", "N", "find_next(-1)", "Previous cell with that token"),
+    Command("narrower", "lens", "less_than_sign", "widen(-1)", "Narrower cells"),
+    Command("wider", "lens", "greater_than_sign", "widen(1)", "Wider cells"),
+    Command("copy-cell", "lens", "y", "copy_cell", "Copy the cell (TSV)"),
+    Command("copy-table", "lens", "Y", "copy_table", "Copy the whole table (TSV)"),
+    Command("export-pane", "lens", "e", "ask_export", "Write the pane to a file"),
+    Command("metric", "lens", "", "metric", "What the colour means", "", "a metric", "metrics"),
+    Command("target", "lens", "", "target", "The token to follow", "",
+            "one token, its leading space included: \" Paris\"; or off"),
+    Command("stride", "lens", "", "stride", "Show every n-th layer", "", "a whole number from 1"),
+    Command("ramp", "lens", "", "ramp", "Colour map", "", "a colour map", "ramps"),
+    Command("width", "lens", "", "width", "Width of a cell", "", "4 to 30, or auto"),
+    Command("cancel-job", "jobs", "x", "cancel_job", "Cancel this job", "cancel"),
+    Command("watch-job", "jobs", "enter", "watch_job", "Show this job's progress", "watch"),
+    Command("copy-job", "jobs", "y", "copy_job", "Copy this job's line and reason"),
+)  # fmt: skip
+
+
+def bindings(where: Where) -> list[Binding]:
+    """The place's key bindings, their ids the commands' names."""
+    return [
+        Binding(command.keys, command.action, command.title, id=command.name, show=False)
+        for command in COMMANDS
+        if command.where == where and command.keys
+    ]
+
+
+def named(name: str) -> Command:
+    return next(command for command in COMMANDS if command.name == name)
+
+
+def commands_at(places: Iterable[Where]) -> list[Command]:
+    wanted = set(places)
+    return [command for command in COMMANDS if command.where in wanted]
+
+
+def keys_of(command: Command, overrides: Mapping[str, str]) -> list[str]:
+    """The keys that reach the command, as Textual names them."""
+    return normalised(overrides.get(command.name, command.keys))
+
+
+def normalised(keys: str) -> list[str]:
+    """ "?, f1" -> ["question_mark", "f1"]."""
+    parts = [part.strip() for part in keys.split(",") if part.strip()]
+    return [_character_to_key(part) if len(part) == 1 else part for part in parts]
+
+
+def accepted(overrides: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The overrides that can be used, and one sentence for each that cannot."""
+    known = {command.name: command for command in COMMANDS if command.keys}
+    used: dict[str, str] = {}
+    troubles: list[str] = []
+    for name, keys in overrides.items():
+        if name not in known:
+            troubles.append(f"[keys] has {name!r}, which is no command with a key; see ? for names")
+            continue
+        taken = _taken(known[name], normalised(keys), {**overrides, **used}, known)
+        if taken or not normalised(keys):
+            troubles.append(
+                f"[keys] {name} = {keys!r}: {taken or 'no key given'}; it keeps {known[name].keys}"
+            )
+        else:
+            used[name] = ",".join(normalised(keys))
+    return used, troubles
+
+
+def _taken(
+    command: Command, keys: list[str], overrides: Mapping[str, str], known: Mapping[str, Command]
+) -> str:
+    """Who else in reach of the command has one of the keys, in words; "" for nobody."""
+    for other in known.values():
+        if other.name == command.name or not _within_reach(command.where, other.where):
+            continue
+        for key in keys:
+            if key in keys_of(other, overrides):
+                return f"{key!r} is already {other.name} ({other.title.lower()})"
+    return ""
+
+
+def _within_reach(one: Where, other: Where) -> bool:
+    return one == other or "app" in (one, other) or {one, other} in OVERLAPPING
+
+
+OVERLAPPING = ({"main", "lens"}, {"main", "jobs"})

@@ -1,0 +1,132 @@
+"""How a lens run is looked at: which rows, which cell, which colour. Pure; no screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mlxterp_tui.panes.lens_metrics import METRICS, Metric, cycled
+from mlxterp_tui.panes.lens_run import LensRun
+from mlxterp_tui.token_text import legible
+
+STRIDES = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A place in the lens: the row's layer (-1 the embeddings) and the position."""
+
+    layer: int
+    pos: int
+
+
+@dataclass(frozen=True)
+class LensView:
+    """cell_width: None fits the pane. bottom_up: the embeddings on top, as on paper reversed."""
+
+    metric: str = "kl"
+    cursor: Cell = Cell(-1, 0)
+    pinned: Cell | None = None
+    following: bool = False
+    embeddings_on_top: bool = False
+    stride: int = 1
+    cell_width: int | None = None
+    needle: str = ""
+
+    def with_metric(self, name: str) -> LensView:
+        return replace(self, metric=name)
+
+    def cycled_metric(self, step: int, has_target: bool) -> LensView:
+        return replace(self, metric=cycled(self.metric, step, has_target))
+
+    def cycled_stride(self) -> LensView:
+        larger = [stride for stride in STRIDES if stride > self.stride]
+        return replace(self, stride=larger[0] if larger else STRIDES[0])
+
+    def moved(self, cell: Cell) -> LensView:
+        return replace(self, cursor=cell)
+
+    def pinned_here(self) -> LensView:
+        """Pin the cursor's cell; pinning the pinned cell again unpins it."""
+        return replace(self, pinned=None if self.pinned == self.cursor else self.cursor)
+
+    def for_run(self, run: LensRun, kept: bool) -> LensView:
+        """The view of a new run: the same place when `kept`, else the last row's last cell."""
+        last = Cell(run.layers - 1, max(0, run.positions - 1))
+        metric = self.metric
+        if METRICS[metric].needs_target and run.target is None:
+            metric = "kl"
+        if not kept:
+            return replace(self, metric=metric, cursor=last, pinned=None)
+        return replace(self, metric=metric, cursor=within(self.cursor, run))
+
+
+def within(cell: Cell, run: LensRun) -> Cell:
+    """The closest cell that the run has."""
+    return Cell(
+        min(max(cell.layer, -1), run.layers - 1), min(max(cell.pos, 0), max(0, run.positions - 1))
+    )
+
+
+def shown_layers(view: LensView, run: LensRun) -> list[int]:
+    """Layers from the top of the grid down. The last row is always among them."""
+    downwards = list(range(run.layers - 1, -2, -view.stride))
+    return downwards[::-1] if view.embeddings_on_top else downwards
+
+
+def nearest_shown(layer: int, shown: list[int]) -> int:
+    """Index of the shown row closest to a layer."""
+    return min(range(len(shown)), key=lambda at: abs(shown[at] - layer)) if shown else 0
+
+
+def metric_of(view: LensView) -> Metric:
+    return METRICS[view.metric]
+
+
+def value_at(view: LensView, run: LensRun, cell: Cell) -> float | None:
+    row = run.row(cell.layer)
+    return None if row is None else metric_of(view).value(row, cell.pos)
+
+
+def level_at(view: LensView, run: LensRun, cell: Cell) -> float | None:
+    """Place on the colour scale, 0..1; None while unknown."""
+    value = value_at(view, run, cell)
+    return None if value is None else metric_of(view).level(value, run.vocabulary)
+
+
+def token_at(run: LensRun, cell: Cell) -> str | None:
+    """The row's top token at this position; None while unknown."""
+    row = run.row(cell.layer)
+    return None if row is None else row.top_tokens[cell.pos][0]
+
+
+def title(view: LensView, run: LensRun) -> str:
+    """Exactly what is shown."""
+    target = f"'{legible(run.target)}'" if run.target else "no target"
+    parts = ["logit lens", "resid_post", metric_of(view).title.format(target=target)]
+    if view.stride > 1:
+        parts.append(f"every {view.stride}. layer")
+    return " · ".join(parts)
+
+
+def layer_label(layer: int) -> str:
+    return "embed" if layer < 0 else str(layer)
+
+
+def found(run: LensRun, view: LensView, step: int) -> Cell | None:
+    """The next cell (previous for step -1) whose top token holds the needle, going around.
+
+    Order: along the row, then down the grid. Case is ignored when the needle has none.
+    """
+    layers = shown_layers(view, run)
+    cells = [Cell(layer, pos) for layer in layers for pos in range(run.positions)]
+    if not cells or not view.needle:
+        return None
+    at = cells.index(view.cursor) if view.cursor in cells else 0
+    order = [cells[(at + step * away) % len(cells)] for away in range(1, len(cells) + 1)]
+    return next((cell for cell in order if _holds(token_at(run, cell), view.needle)), None)
+
+
+def _holds(token: str | None, needle: str) -> bool:
+    if token is None:
+        return False
+    return needle in (token.lower() if needle == needle.lower() else token)
