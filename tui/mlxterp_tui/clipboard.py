@@ -29,6 +29,14 @@ def is_remote(environment: Mapping[str, str]) -> bool:
     return "SSH_CONNECTION" in environment or "SSH_TTY" in environment
 
 
+def local_tool(environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]] | None:
+    """The clipboard program of this machine, when there is one that can work here."""
+    for name, command, variable in LOCAL_TOOLS:
+        if shutil.which(name) and (variable is None or environment.get(variable)):
+            return name, command
+    return None
+
+
 def osc52(text: str, in_tmux: bool) -> str:
     """The sequence that asks a terminal to take the text.
 

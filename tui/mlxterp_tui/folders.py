@@ -6,27 +6,17 @@ import os
 import tempfile
 from pathlib import Path
 
-HOME_VARIABLE = "MLXTERP_HOME"
+from mlxterp_engine.worker import folders
 
 
 def config_file() -> Path:
     """`$MLXTERP_HOME/config.toml`, else in the user's own config folder."""
-    home = os.environ.get(HOME_VARIABLE)
-    if home:
-        return Path(home) / "config.toml"
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("mlxterp-tui")) / "config.toml"
+    return (folders.home() or folders.config_folder()) / "config.toml"
 
 
-def state_folder() -> Path:
-    """History, the last copy: `$MLXTERP_HOME`, else the user's own state folder."""
-    home = os.environ.get(HOME_VARIABLE)
-    if home:
-        return Path(home)
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("mlxterp-tui"))
+def state_file(name: str) -> Path:
+    """History, the last copy: beside the engine's logs."""
+    return folders.state_folder() / name
 
 
 def write_whole(path: Path, data: bytes) -> None:

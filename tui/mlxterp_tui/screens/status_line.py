@@ -1,0 +1,92 @@
+"""The top line: everything that changes what a number means, and the engine's state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from textual.content import Content
+from textual.widgets import Static
+
+from mlxterp_engine.experiments import ModelCard
+from mlxterp_tui.session import State
+from mlxterp_tui.setting import Setting
+
+SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+ENGINE_WORDS: dict[State, tuple[str, str]] = {
+    "starting": ("engine starting", "$text-warning"),
+    "ready": ("engine ready", "$text-success"),
+    "lost": ("engine lost · R restarts", "$text-error bold"),
+    "stopped": ("engine stopped · R starts", "$text-warning"),
+}
+GAP = " · "
+
+
+class Fact(NamedTuple):
+    """A piece of the line, in Textual markup style."""
+
+    text: str
+    style: str = ""
+
+
+def facts(setting: Setting, card: ModelCard | None) -> list[Fact]:
+    """From the one that may go last to the one that goes first when room is short."""
+    known = [Fact("mlxterp", "$text-primary bold"), Fact(setting.model, "bold")]
+    if card is not None:
+        known.append(Fact(weights(card)))
+        known.append(Fact(card.device))
+    else:
+        known.append(Fact("not open yet", "$text-muted"))
+    known.append(Fact(f"BOS {setting.bos_in_words(card)}"))
+    known.append(Fact(f"chat {'on' if setting.chat else 'off'}", "bold" if setting.chat else ""))
+    if card is not None:
+        known.append(Fact(card.provenance, "$text-muted"))
+        known.append(Fact(f"{card.layers} blocks, d_model {card.d_model}", "$text-muted"))
+    return known
+
+
+def weights(card: ModelCard) -> str:
+    """Q4_1→f32: how the weights lie in the file, and what is computed with."""
+    dtype = SHORT_DTYPES.get(card.dtype, card.dtype)
+    if card.quantisation.lower() in ("", "none", card.dtype):
+        return dtype
+    return f"{card.quantisation}→{dtype}"
+
+
+def fitted(pieces: list[Fact], room: int) -> list[Fact]:
+    """As many as fit, from the left; the first two always stay."""
+    kept: list[Fact] = []
+    used = 0
+    for piece in pieces:
+        used += len(piece.text) + (len(GAP) if kept else 0)
+        if used > room and len(kept) >= 2:
+            break
+        kept.append(piece)
+    return kept
+
+
+def status_text(setting: Setting, card: ModelCard | None, engine: State, width: int) -> Content:
+    """The whole line: facts on the left, the engine on the right."""
+    word, style = ENGINE_WORDS[engine]
+    right = f"● {word}"
+    room = max(0, width - len(right) - 4)
+    left = Content(GAP).join(
+        Content.styled(fact.text, fact.style) for fact in fitted(facts(setting, card), room)
+    )
+    left = left.truncate(room, ellipsis=True)
+    gap = " " * max(2, width - 2 - left.cell_length - len(right))
+    return Content.assemble(" ", left, gap, (right, style), " ")
+
+
+class StatusLine(Static):
+    """Paints `status_text`; repaints on a resize."""
+
+    def __init__(self) -> None:
+        super().__init__(id="status")
+        self._shown: tuple[Setting, ModelCard | None, State] = (Setting(), None, "starting")
+
+    def show(self, setting: Setting, card: ModelCard | None, engine: State) -> None:
+        self._shown = (setting, card, engine)
+        self.refresh()
+
+    def render(self) -> Content:
+        return status_text(*self._shown, self.size.width)

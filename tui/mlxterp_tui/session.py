@@ -1,0 +1,149 @@
+"""The app's side of the engine: attach, open a model, run requests. No Textual in here.
+
+The engine's own client may raise `EngineError`s; they go through to whoever asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal, TypeVar, cast
+
+from mlxterp_engine.experiments import (
+    AnyPart,
+    AnyRequest,
+    EngineError,
+    ModelCard,
+    Result,
+    RunFailed,
+    Started,
+    Step,
+)
+from mlxterp_engine.worker.client import Engine, Job, Lost
+from mlxterp_engine.worker.protocol import ENDED, AnyNotice, JobChanged, JobInfo, ModelChanged
+from mlxterp_engine.worker.tasks import ModelOpened, OpenModel
+
+Connect = Callable[[], Awaitable[Engine]]
+Progress = Started | Step | AnyPart
+State = Literal["starting", "ready", "lost", "stopped"]
+T = TypeVar("T")
+
+# The screen is repainted at most this often while parts arrive.
+SECONDS_BETWEEN_UPDATES = 0.1
+
+
+async def batches(events: AsyncIterator[T], pause: float) -> AsyncIterator[list[T]]:
+    """Events in lists: the first at once, then at most one list in each `pause` seconds."""
+    waiting: list[T] = []
+    arrived = asyncio.Event()
+
+    async def read() -> None:
+        async for event in events:
+            waiting.append(event)
+            arrived.set()
+
+    reader = asyncio.create_task(read())
+    reader.add_done_callback(lambda _: arrived.set())
+    try:
+        while waiting or not reader.done():
+            await arrived.wait()
+            arrived.clear()
+            if waiting:
+                batch, waiting[:] = waiting[:], []
+                yield batch
+            await asyncio.wait([reader], timeout=pause)
+        await reader
+    finally:
+        reader.cancel()
+
+
+class Session:
+    """One connection at a time. `changed` is called after anything below has changed."""
+
+    def __init__(self, connect: Connect, changed: Callable[[], None]) -> None:
+        self._connect = connect
+        self._changed = changed
+        self.engine: Engine | None = None
+        self.state: State = "starting"
+        self.card: ModelCard | None = None
+        self.jobs: dict[str, JobInfo] = {}
+        self.lost: Lost | None = None
+        self.log = ""
+        self.pid = 0
+
+    async def attach(self) -> None:
+        """Connect to the background engine, starting it when there is none."""
+        self.state, self.lost = "starting", None
+        self._changed()
+        engine = await self._connect()
+        engine.on_notice(self._noticed)
+        engine.on_lost(self._was_lost)
+        status = await engine.status()
+        self.engine, self.state = engine, "ready"
+        self.card, self.log, self.pid = status.model, status.log, status.pid
+        self.jobs = {info.id: info for info in status.jobs}
+        self._changed()
+
+    async def open(self, task: OpenModel, show: Callable[[list[Progress]], None]) -> ModelCard:
+        """Open a model, its fetching and loading told to `show`."""
+        outcome = await self._follow(await self._attached().submit(task), show)
+        self.card = cast(ModelOpened, outcome).card
+        self._changed()
+        return self.card
+
+    async def submit(self, request: AnyRequest) -> Job:
+        return await self._attached().submit(request)
+
+    async def watch(self, job_id: str) -> Job:
+        """A job that runs or has run, from its beginning."""
+        return await self._attached().watch(job_id)
+
+    async def result(self, job: Job, show: Callable[[list[Progress]], None]) -> Result:
+        """The finished run; what comes before its end goes to `show`, in batches."""
+        return cast(Result, await self._follow(job, show))
+
+    async def cancel(self, job_id: str) -> None:
+        await self._attached().cancel(job_id)
+
+    async def stop(self) -> None:
+        """Shut the engine down, jobs and all."""
+        if self.engine is not None:
+            await self.engine.shutdown(force=True)
+            await self.hang_up()
+        self.engine, self.state, self.card = None, "stopped", None
+        self._changed()
+
+    async def hang_up(self) -> None:
+        """Leave the engine to itself; its jobs go on."""
+        if self.engine is not None:
+            await self.engine.close()
+
+    @property
+    def running(self) -> list[JobInfo]:
+        return [info for info in self.jobs.values() if info.state not in ENDED]
+
+    def _attached(self) -> Engine:
+        if self.engine is None or self.state != "ready":
+            raise RunFailed("there is no engine; R or :engine restart starts one")
+        return self.engine
+
+    async def _follow(self, job: Job, show: Callable[[list[Progress]], None]) -> object:
+        async for batch in batches(job.events(), SECONDS_BETWEEN_UPDATES):
+            show(batch)
+        return await job.outcome()
+
+    def _noticed(self, notice: AnyNotice) -> None:
+        if isinstance(notice, JobChanged):
+            self.jobs[notice.info.id] = notice.info
+        elif isinstance(notice, ModelChanged):
+            self.card = notice.card
+        self._changed()
+
+    def _was_lost(self, lost: Lost) -> None:
+        self.engine, self.state, self.lost = None, "lost", lost
+        self._changed()
+
+
+def told(error: EngineError) -> tuple[str, str]:
+    """The sentence for a toast, and the details for whoever wants them."""
+    return str(error), error.details
