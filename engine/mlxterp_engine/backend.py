@@ -1,0 +1,74 @@
+"""Where and in what precision things are computed. Import this before mlx, everywhere."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from mlxterp_engine.openblas import Blas, preload
+
+BLAS: Blas = preload()
+
+import mlx.core as mx  # noqa: E402
+import numpy as np  # noqa: E402
+
+from mlxterp_engine.experiments.errors import BadInput  # noqa: E402
+from mlxterp_engine.experiments.request import Device, DTypeChoice  # noqa: E402
+
+DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The device in use, and the dtype asked for; None keeps the model's own."""
+
+    device: str
+    dtype: str | None
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.device == "cpu"
+
+    @property
+    def label(self) -> str:
+        """What a status line says: `cpu (OpenBLAS 0.3.31, 2 threads)`, `gpu (Metal)`."""
+        if self.on_cpu:
+            return f"cpu ({BLAS.name}, {BLAS.threads} threads)" if BLAS.ok else f"cpu ({BLAS.name})"
+        return f"gpu ({'Metal' if sys.platform == 'darwin' else 'CUDA'})"
+
+
+def gpu_available() -> bool:
+    """Whether MLX was built with a GPU back end and a GPU answers."""
+    return bool(mx.is_available(mx.gpu))
+
+
+def choose(device: Device = "auto", dtype: DTypeChoice = "auto") -> Place:
+    """The policy: a GPU where there is one; float32 on a CPU, where all else is 8-50 times slower.
+
+    On a GPU, `auto` keeps the model's own dtype and quantisation.
+    """
+    if device == "gpu" and not gpu_available():
+        raise BadInput("device is 'gpu' and MLX finds none here; give 'cpu' or 'auto'")
+    chosen = "gpu" if device == "gpu" or (device == "auto" and gpu_available()) else "cpu"
+    if dtype == "auto":
+        return Place(chosen, "float32" if chosen == "cpu" else None)
+    return Place(chosen, dtype)
+
+
+def settle(place: Place) -> None:
+    """Make `place` the one that MLX computes on from now."""
+    mx.set_default_device(mx.cpu if place.on_cpu else mx.gpu)
+
+
+def as_numpy(array: mx.array) -> np.ndarray:
+    """The array's values, evaluated: float32, int32 or bool. Without a copy where possible."""
+    if array.dtype in (mx.bfloat16, mx.float16, mx.float64):
+        array = array.astype(mx.float32)
+    elif array.dtype not in (mx.float32, mx.int32, mx.bool_):
+        array = array.astype(mx.int32)
+    return np.array(array, copy=False)
+
+
+def memory() -> tuple[int, int]:
+    """Bytes that MLX holds in arrays now, and the most since the last reset."""
+    return mx.get_active_memory(), mx.get_peak_memory()

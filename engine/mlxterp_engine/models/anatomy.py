@@ -1,0 +1,241 @@
+"""Find an architecture's parts by watching one forward pass, not by knowing its file.
+
+mlx-lm keeps the blocks of every model in `model.layers`. What each part does is read off a
+pass over a few tokens: the residual stream is what one block hands to the next, the attention
+is the child during whose call the attention kernel runs, and `attn_out` and `mlp_out` are the
+two outputs that add up to what the block added. A part that is not found this way is listed
+in `missing` with the reason; sites that need it then refuse, in those words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+
+from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.models.calls import Around, calls_through
+
+SUM_TOLERANCE = 1e-4  # of the largest entry: float32 additions in another order; 2e-2 below
+LOW_PRECISION_TOLERANCE = 2e-2  # bfloat16 keeps 8 bits
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One layer's parts. attn_out and mlp_out: the modules whose outputs the residual receives.
+
+    neurons: the module whose input is the MLP's hidden activation. A part not found is None.
+    """
+
+    module: nn.Module
+    attention: nn.Module | None
+    attn_out: nn.Module | None
+    mlp_out: nn.Module | None
+    neurons: nn.Module | None
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """The parts of a model, and its sizes. `missing` maps a kind of site to the reason."""
+
+    embed: nn.Module
+    blocks: tuple[Block, ...]
+    final_norm: nn.Module
+    unembed: Callable[[mx.array], mx.array]
+    heads: int
+    kv_heads: int
+    d_head: int
+    d_model: int
+    d_mlp: int
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Call:
+    module: nn.Module
+    args: tuple[Any, ...]
+    output: Any = None
+    inside: list[_Call] = field(default_factory=list)
+    kernels: list[tuple[mx.array, mx.array]] = field(default_factory=list)
+
+    def within(self) -> Iterator[_Call]:
+        for call in self.inside:
+            yield call
+            yield from call.within()
+
+    def all_kernels(self) -> list[tuple[mx.array, mx.array]]:
+        return self.kernels + [k for call in self.within() for k in call.kernels]
+
+
+def discover(net: nn.Module, ids: mx.array) -> Anatomy:
+    """Watch `net(ids)` and name its parts. ids: [1, pos], a few varied tokens."""
+    top = _watch(net, ids)
+    calls = list(top.within())
+    layers = list(net.layers)  # type: ignore[arg-type]
+    of_layer = [_only_call(calls, layer) for layer in layers]
+    embed = _producer(calls, of_layer[0].args[0])
+    final_norm = _consumer(calls, of_layer[-1].output)
+    missing: dict[str, str] = {}
+    blocks = tuple(_block(call, missing) for call in of_layer)
+    kernels = [kernel for call in of_layer for kernel in call.all_kernels()]
+    heads, kv_heads, d_head = _head_sizes(kernels, missing)
+    neurons = _only_call(calls, blocks[0].neurons).args[0] if blocks[0].neurons else None
+    return Anatomy(
+        embed=embed.module,
+        blocks=blocks,
+        final_norm=final_norm.module,
+        unembed=_unembed(net, embed.module, final_norm, calls, top.output),
+        heads=heads,
+        kv_heads=kv_heads,
+        d_head=d_head,
+        d_model=of_layer[0].args[0].shape[-1],
+        d_mlp=0 if neurons is None else neurons.shape[-1],
+        missing=missing,
+    )
+
+
+def _watch(net: nn.Module, ids: mx.array) -> _Call:
+    """Every module call of one forward pass, as a tree."""
+    stack = [_Call(net, (ids,))]
+
+    def around(module: nn.Module) -> Around:
+        def watch(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            call = _Call(module, args)
+            stack[-1].inside.append(call)
+            stack.append(call)
+            try:
+                call.output = original(*args, **kwargs)
+            finally:
+                stack.pop()
+            return call.output
+
+        return watch
+
+    def kernel(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        stack[-1].kernels.append((args[0], args[1]))
+        return original(*args, **kwargs)
+
+    parts = [(module, around(module)) for module in net.modules() if module is not net]
+    with calls_through(parts, kernel):
+        stack[0].output = net(ids)
+    return stack[0]
+
+
+def _only_call(calls: list[_Call], module: nn.Module | None) -> _Call:
+    found = [call for call in calls if call.module is module]
+    if len(found) != 1:
+        raise BadInput(
+            f"this architecture calls its {type(module).__name__} {len(found)} times in a pass; "
+            "only models whose blocks run once each can be opened"
+        )
+    return found[0]
+
+
+def _producer(calls: list[_Call], array: mx.array) -> _Call:
+    """The innermost call that gave this array: the embedding of the first block's input."""
+    found = [call for call in calls if call.output is array]
+    if not found:
+        raise BadInput(
+            "this architecture changes its embeddings before the first block, "
+            "so that no module's output is the residual stream there"
+        )
+    return found[-1]
+
+
+def _consumer(calls: list[_Call], array: mx.array) -> _Call:
+    """The call that takes the last block's output: the final norm."""
+    found = [call for call in calls if call.args and call.args[0] is array]
+    if not found:
+        raise BadInput("this architecture has no final norm over the last block's output")
+    return found[-1]
+
+
+def _block(call: _Call, missing: dict[str, str]) -> Block:
+    attention = next((child for child in call.inside if child.all_kernels()), None)
+    if attention is None:
+        missing.setdefault("attn", "some blocks have no softmax attention")
+    terms = _increments(call)
+    if terms is None:
+        reason = "no two outputs inside a block add up to what the block added"
+        for kind in ("attn_out", "mlp_out", "resid_mid"):
+            missing.setdefault(kind, reason)
+        return Block(call.module, attention and attention.module, None, None, None)
+    attn_out, mlp_out = terms
+    if not _takes(call, call.args[0] + attn_out.output):
+        missing.setdefault("resid_mid", "attention and MLP run side by side in this architecture")
+    neurons = _neurons(call, mlp_out)
+    if neurons is None:
+        missing.setdefault("mlp.post", "no module reads the MLP's hidden activation alone")
+    return Block(
+        call.module,
+        attention and attention.module,
+        attn_out.module,
+        mlp_out.module,
+        neurons,
+    )
+
+
+def _increments(block: _Call) -> tuple[_Call, _Call] | None:
+    """The two children whose outputs sum to the block's update, in the order of their calls."""
+    before, after = block.args[0], block.output
+    if not isinstance(after, mx.array):
+        return None
+    update = after - before
+    children = [
+        call
+        for call in block.inside
+        if isinstance(call.output, mx.array) and call.output.shape == after.shape
+    ]
+    for first, second in combinations(children, 2):
+        if _same(first.output + second.output, update, scale=after):
+            return first, second
+    return None
+
+
+def _takes(block: _Call, array: mx.array) -> bool:
+    """Whether some child reads this value."""
+    inputs = [call.args[0] for call in block.inside if call.args]
+    return any(x.shape == array.shape and _same(x, array, scale=array) for x in inputs)
+
+
+def _same(a: mx.array, b: mx.array, scale: mx.array) -> bool:
+    tolerance = SUM_TOLERANCE if a.dtype == mx.float32 else LOW_PRECISION_TOLERANCE
+    error = mx.abs(a.astype(mx.float32) - b.astype(mx.float32)).max()
+    return (error <= tolerance * mx.abs(scale.astype(mx.float32)).max()).item()
+
+
+def _neurons(block: _Call, mlp_out: _Call) -> nn.Module | None:
+    """The last linear map of the MLP: the call in it whose output is the MLP's output."""
+    at = block.inside.index(mlp_out)
+    mlp = next((c for c in reversed(block.inside[: at + 1]) if c.inside), None)
+    if mlp is None:
+        return None
+    found = [call for call in mlp.within() if call.output is mlp.output and call.args]
+    return found[-1].module if found else None
+
+
+def _head_sizes(
+    kernels: list[tuple[mx.array, mx.array]], missing: dict[str, str]
+) -> tuple[int, int, int]:
+    sizes = {(q.shape[1], k.shape[1], q.shape[3]) for q, k in kernels}
+    if len(sizes) == 1:
+        return sizes.pop()
+    missing.setdefault("attn", f"{len(sizes)} different head layouts among the blocks")
+    return 0, 0, 0
+
+
+def _unembed(
+    net: nn.Module, embed: nn.Module, final_norm: _Call, calls: list[_Call], logits: mx.array
+) -> Callable[[mx.array], mx.array]:
+    """Final norm and head as the model itself applies them: [..., d_model] -> [..., vocab]."""
+    norm = final_norm.module
+    after = calls[calls.index(final_norm) + 1 :]
+    head = next((c for c in after if c.output is logits), None)
+    project = head.module if head else getattr(embed, "as_linear", None)
+    if project is None:
+        raise BadInput("this architecture's unembedding was not found: no head, no tied embedding")
+    return lambda hidden: project(norm(hidden))

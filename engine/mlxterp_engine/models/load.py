@@ -1,0 +1,161 @@
+"""From a place on disk to an mlx module with its tokenizer, in the precision that is wanted."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten, tree_unflatten
+
+from mlxterp_engine.backend import DTYPES, Place
+from mlxterp_engine.experiments.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Network:
+    """An mlx-lm model, evaluated. parameters: how many numbers, however they are stored."""
+
+    net: nn.Module
+    config: dict[str, Any]
+    parameters: int
+    bytes: int
+    dtype: str
+
+
+def load_gguf_network(model: Any, place: Place) -> Network:
+    """A GGUF file's network, dequantised exactly to float32 unless another dtype is asked for."""
+    classes = architecture_file(model.config["model_type"])
+    net = classes.Model(classes.ModelArgs.from_dict(model.config))
+    dtype = DTYPES[place.dtype or "float32"]
+    _check_memory(model.parameters * dtype.size, str(model.path))
+    weights = [(name, mx.array(values).astype(dtype)) for name, values in model.weights()]
+    try:
+        net.load_weights(weights)
+    except ValueError as error:
+        raise BadInput(f"{model.path} does not fit its own header: {error}") from None
+    return _finished(net, model.config)
+
+
+def load_folder_network(folder: Path, place: Place) -> Network:
+    """A folder that `mlx_lm.load` reads. On a CPU quantised weights are dequantised exactly."""
+    from mlx_lm.utils import load_model  # imports transformers: 0.8 s, only where it is needed
+
+    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    _check_memory(stored, str(folder))
+    try:
+        net, config = load_model(folder, lazy=True)
+    except (ValueError, FileNotFoundError, KeyError, RuntimeError, TypeError) as error:
+        raise BadInput(f"{folder} can't be loaded by mlx-lm: {_first_line(error)}") from error
+    except SystemExit as error:  # mlx-lm's olmo file exits where a package of its own lacks
+        raise BadInput(f"{folder} needs a package that mlx-lm lacks here: {error}") from error
+    if place.dtype is not None:
+        dequantise(net, DTYPES[place.dtype])
+        net.set_dtype(DTYPES[place.dtype])
+    return _finished(net, config)
+
+
+def architecture_file(model_type: str) -> ModuleType:
+    """`mlx_lm.models.NAME` without mlx-lm's package start, which imports transformers (0.8 s)."""
+    name = f"mlx_lm.models.{model_type}"
+    if "mlx_lm" in sys.modules:
+        return importlib.import_module(name)
+    spec = importlib.util.find_spec("mlx_lm")
+    if spec is None:
+        raise BadInput("mlx-lm is not installed; python -m pip install mlx-lm")
+    sys.modules["mlx_lm"] = importlib.util.module_from_spec(spec)
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.modules["mlx_lm"]  # whoever imports it later gets the whole package
+
+
+def dequantise(net: nn.Module, dtype: mx.Dtype) -> None:
+    """Replace quantised layers by dense ones, in place; scales are taken in float32."""
+    dense = {
+        name: _dense(layer, dtype)
+        for name, layer in net.named_modules()
+        if isinstance(layer, nn.QuantizedLinear | nn.QuantizedEmbedding)
+    }
+    if dense:
+        net.update_modules(tree_unflatten(list(dense.items())))
+
+
+def _dense(layer: Any, dtype: mx.Dtype) -> nn.Module:
+    biases = layer.get("biases")
+    weight = mx.dequantize(
+        layer.weight,
+        layer.scales.astype(mx.float32) if layer.mode == "affine" else layer.scales,
+        None if biases is None else biases.astype(mx.float32),
+        group_size=layer.group_size,
+        bits=layer.bits,
+        mode=layer.mode,
+    ).astype(dtype)
+    if isinstance(layer, nn.QuantizedEmbedding):
+        dense: nn.Module = nn.Embedding(1, 1)
+    else:
+        dense = nn.Linear(1, 1, bias="bias" in layer)
+        if "bias" in layer:
+            dense.bias = layer.bias.astype(dtype)
+    dense.weight = weight
+    return dense
+
+
+def _finished(net: nn.Module, config: dict[str, Any]) -> Network:
+    net.eval()
+    mx.eval(net.parameters())
+    arrays = [value for _, value in tree_flatten(net.parameters())]
+    floats = [a for a in arrays if mx.issubdtype(a.dtype, mx.floating)]
+    dtype = max(floats, key=lambda a: a.size).dtype if floats else mx.float32
+    return Network(
+        net=net,
+        config=config,
+        parameters=parameter_count(net),
+        bytes=sum(a.nbytes for a in arrays),
+        dtype=str(dtype).removeprefix("mlx.core."),
+    )
+
+
+def parameter_count(net: nn.Module) -> int:
+    """Numbers in the model; a packed 4-bit weight counts each of its eight."""
+    total = 0
+    for _, module in net.named_modules():
+        bits = getattr(module, "bits", None)
+        for name, value in module.items():
+            if not isinstance(value, mx.array):
+                continue
+            if bits and name == "weight":
+                total += value.size * 32 // bits
+            elif not (bits and name in ("scales", "biases")):
+                total += value.size
+    return total
+
+
+def _check_memory(needed: int, what: str) -> None:
+    available = available_memory()
+    if available is not None and needed > available:
+        raise BadInput(
+            f"{what} needs {needed / 1e9:.1f} GB of memory for its weights and "
+            f"{available / 1e9:.1f} GB are free; give --dtype bfloat16 or a smaller model"
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that can still be had, or None where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass  # not Linux: MLX knows what the GPU may use
+    return mx.device_info().get("max_recommended_working_set_size")  # type: ignore[return-value]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,157 @@
+"""What a model has to show when it is opened: each check with its measured error.
+
+error: max|difference| / max|reference|. Tolerances are for float32, where additions in
+another order cost a few units in the last place a layer; 16-bit floats keep 8 to 11 bits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.experiments.result import Contract
+from mlxterp_engine.models.anatomy import Anatomy
+from mlxterp_engine.tracing.attention import per_query_head
+from mlxterp_engine.tracing.forward import forward
+from mlxterp_engine.tracing.interventions import add_vector, edit, replace_with
+from mlxterp_engine.tracing.sites import Site, SiteTable
+
+TOLERANCES = {
+    "trace_identity": (0.0, 0.0),  # bit for bit, in any precision
+    "residual_sum": (1e-5, 5e-2),
+    "attention_rebuild": (1e-4, 5e-2),
+    "lens_last_row": (5e-4, 5e-2),
+    # A central difference in float32 is itself good to about 1e-3.
+    "backward_matches_difference": (1e-2, 2e-1),
+}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long one forward pass takes here: seconds = start + per_token * tokens."""
+
+    start: float
+    per_token: float
+
+    def seconds(self, tokens: int) -> float:
+        return self.start + self.per_token * tokens
+
+
+def prove(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> dict[str, Contract]:
+    """Every contract that this model's parts allow. ids: [1, pos], a few varied tokens."""
+    low_precision = anatomy.embed(ids[:, :1]).dtype != mx.float32  # type: ignore[operator]
+    checks = {"trace_identity": trace_identity, "lens_last_row": lens_last_row}
+    if not {"attn_out", "mlp_out"} & sites.missing.keys():
+        checks["residual_sum"] = residual_sum
+    if not {"attn.z", "attn_out"} & sites.missing.keys():
+        checks["attention_rebuild"] = attention_rebuild
+    checks["backward_matches_difference"] = backward_matches_difference
+    return {
+        name: Contract.of(check(net, anatomy, sites, ids), TOLERANCES[name][low_precision])
+        for name, check in checks.items()
+    }
+
+
+def trace_identity(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
+    """A run that records every site gives the bare forward's logits."""
+    bare = net(ids)  # type: ignore[operator]
+    traced = forward(net, anatomy, ids, record=sites.all()).evaluate()
+    return relative_error(traced.logits, bare)
+
+
+def residual_sum(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
+    """embed + Σ attn_out + Σ mlp_out = the last resid_post."""
+    last = Site("resid_post", sites.blocks - 1)
+    increments = [Site(k, b) for b in range(sites.blocks) for k in ("attn_out", "mlp_out")]
+    first = Site("resid_pre", 0)
+    run = forward(net, anatomy, ids, record=[first, *increments, last])
+    total = run.sites[first].astype(mx.float32)
+    for site in increments:
+        total = total + run.sites[site].astype(mx.float32)
+    return relative_error(total, run.sites[last])
+
+
+def attention_rebuild(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
+    """pattern · V, through the model's own output projection, equals each block's attn_out."""
+    kinds = ("attn.pattern", "attn.v", "attn_out")
+    blocks = range(sites.blocks)
+    run = forward(net, anatomy, ids, record=[Site(k, b) for b in blocks for k in kinds])
+    rebuilt = []
+    for block in blocks:
+        pattern, v, _ = (run.sites[Site(kind, block)] for kind in kinds)
+        z = pattern @ per_query_head(v, sites.heads)
+        rebuilt.append(edit(Site("attn.z", block), replace_with(z)))
+    outputs = [Site("attn_out", block) for block in blocks]
+    again = forward(net, anatomy, ids, record=outputs, edits=rebuilt)
+    mx.eval(list(run.sites.values()), list(again.sites.values()))
+    return max(relative_error(again.sites[site], run.sites[site]) for site in outputs)
+
+
+def lens_last_row(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
+    """The last block's output, unembedded by the lens, equals the model's own logits."""
+    last = Site("resid_post", sites.blocks - 1)
+    run = forward(net, anatomy, ids, record=[last])
+    return relative_error(anatomy.unembed(run.sites[last]), run.logits)
+
+
+def backward_matches_difference(
+    net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array
+) -> float:
+    """The gradient along a random direction at three depths, against a central difference.
+
+    Of the logit difference between the two likeliest next tokens; the step is 1/200 of the
+    residual's own length, where both truncation and float32 rounding stay under 1e-3.
+    """
+    places = [Site("resid_post", b) for b in sorted({0, sites.blocks // 2, sites.blocks - 1})]
+    run = forward(net, anatomy, ids, record=places).evaluate()
+    second, first = mx.argsort(run.logits[0, -1])[-2:].tolist()
+    directions = {
+        site: _direction(run.sites[site], seed) for seed, site in enumerate(places)
+    }
+
+    def difference(step: mx.array) -> mx.array:
+        edits = [edit(site, add_vector(step * d)) for site, d in directions.items()]
+        logits = forward(net, anatomy, ids, edits=edits).logits[0, -1].astype(mx.float32)
+        return logits[first] - logits[second]
+
+    h = mx.array(5e-3)
+    slope = mx.grad(difference)(mx.array(0.0))
+    measured = (difference(h) - difference(-h)) / (2 * h)
+    mx.eval(slope, measured)
+    return abs((slope - measured).item()) / max(abs(measured.item()), 1e-6)
+
+
+def _direction(state: mx.array, seed: int) -> mx.array:
+    """Random at the last position alone, as long there as the state itself."""
+    draw = mx.random.normal(state.shape[-1:], key=mx.random.key(seed))
+    at_last = mx.zeros(state.shape, dtype=mx.float32)
+    length = mx.linalg.norm(state[0, -1].astype(mx.float32))
+    at_last[0, -1] = draw * (length / mx.linalg.norm(draw))
+    return at_last
+
+
+def relative_error(found: mx.array, expected: mx.array) -> float:
+    """max|found − expected| / max|expected|; NaN where either holds one."""
+    found, expected = found.astype(mx.float32), expected.astype(mx.float32)
+    scale = mx.abs(expected).max()
+    return (mx.abs(found - expected).max() / mx.maximum(scale, 1e-30)).item()
+
+
+def measure_pace(net: object, ids: mx.array) -> Pace:
+    """Two bare forwards of different length, after one to warm up."""
+    if ids.shape[1] < 4:
+        raise BadInput("a pace needs at least four tokens")
+    short = ids[:, : ids.shape[1] // 4]
+    _timed(net, short)
+    quick, slow = _timed(net, short), _timed(net, ids)
+    per_token = max(slow - quick, 0.0) / (ids.shape[1] - short.shape[1])
+    return Pace(max(quick - per_token * short.shape[1], 1e-4), per_token)
+
+
+def _timed(net: object, ids: mx.array) -> float:
+    start = time.perf_counter()
+    mx.eval(net(ids))  # type: ignore[operator]
+    return time.perf_counter() - start

@@ -1,0 +1,137 @@
+"""Jobs kept on disk, so that what ran can be fetched after the engine has stopped.
+
+One file a job: a frame with its line of the job list, then, once it has ended, a frame with
+its last event. A file without the second frame belongs to a job that runs, or whose engine
+died.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.worker.job_ids import is_job_id
+from mlxterp_engine.worker.protocol import LENGTH, Cancelled, Failed, Finished, JobInfo
+
+SUFFIX = ".job"
+MOST_JOBS = 100
+MOST_BYTES = 1 << 30
+LOST = "the engine stopped before this job ended; run it again"
+
+Ending = Finished | Failed | Cancelled
+
+_encoder = msgspec.msgpack.Encoder()
+_info_decoder = msgspec.msgpack.Decoder(JobInfo)
+_ending_decoder: msgspec.msgpack.Decoder[Ending] = msgspec.msgpack.Decoder(Ending)
+
+
+class Archive:
+    """The jobs of a folder, the latest `most_jobs` of them and at most `most_bytes`."""
+
+    def __init__(
+        self, folder: Path, most_jobs: int = MOST_JOBS, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self.folder = folder
+        self._most_jobs = most_jobs
+        self._most_bytes = most_bytes
+
+    def begin(self, info: JobInfo) -> None:
+        """Note that a job was accepted."""
+        self._path(info.id).write_bytes(_framed(_encoder.encode(info)))
+
+    def end(self, info: JobInfo, ending: Ending) -> None:
+        """Keep how a job ended, whole or not at all, and let go of the oldest ones."""
+        temporary = self._path(info.id).with_suffix(f".{os.getpid()}.tmp")
+        with temporary.open("wb") as file:
+            file.write(_framed(_encoder.encode(info)))
+            file.write(_framed(_encoder.encode(ending)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path(info.id))
+        self._forget_oldest()
+
+    def infos(self) -> list[JobInfo]:
+        """Newest first. Files that are not ours, or broken, are passed over."""
+        found = (_read_info(path) for path in reversed(self._paths()))
+        return [info for info in found if info is not None]
+
+    def ending(self, job_id: str) -> Ending:
+        """How a job ended. BadInput when there is no such job, or its file is broken."""
+        path = self._path(job_id)
+        if not is_job_id(job_id) or not path.is_file():
+            raise BadInput(f"there is no job {job_id!r}; list them: mlxterp-tui jobs list")
+        with path.open("rb") as file:
+            _read_frame(file)
+            encoded = _read_frame(file)
+        if encoded is None:
+            return Failed(LOST)
+        try:
+            return _ending_decoder.decode(encoded)
+        except msgspec.MsgspecError as error:
+            raise BadInput(f"{path} can't be read ({error}); remove it") from error
+
+    def last_id(self) -> str:
+        """The newest job's id; empty when there is none."""
+        paths = self._paths()
+        return paths[-1].stem if paths else ""
+
+    def _path(self, job_id: str) -> Path:
+        return self.folder / f"{job_id}{SUFFIX}"
+
+    def _paths(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob(f"*{SUFFIX}") if is_job_id(path.stem))
+
+    def _forget_oldest(self) -> None:
+        paths = self._paths()
+        sizes = [path.stat().st_size for path in paths]
+        surplus = _surplus(sizes, self._most_jobs, self._most_bytes)
+        for path in paths[:surplus]:
+            path.unlink(missing_ok=True)
+
+
+def merged(running: Iterable[JobInfo], kept: Iterable[JobInfo]) -> list[JobInfo]:
+    """One list of jobs, newest first; what the engine knows goes before what was kept."""
+    by_id = {info.id: info for info in kept} | {info.id: info for info in running}
+    return sorted(by_id.values(), key=lambda info: info.id, reverse=True)
+
+
+def _surplus(sizes: list[int], most: int, most_bytes: int) -> int:
+    """How many of the oldest have to go; the newest always stays."""
+    total, kept = 0, 0
+    for size in reversed(sizes):
+        total += size
+        if kept and (kept == most or total > most_bytes):
+            break
+        kept += 1
+    return len(sizes) - kept
+
+
+def _framed(body: bytes) -> bytes:
+    return LENGTH.pack(len(body)) + body
+
+
+def _read_frame(file: BinaryIO) -> bytes | None:
+    header = file.read(LENGTH.size)
+    if len(header) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(header)
+    body = file.read(length)
+    return body if len(body) == length else None
+
+
+def _read_info(path: Path) -> JobInfo | None:
+    with path.open("rb") as file:
+        encoded = _read_frame(file)
+        ended = bool(file.read(1))
+    if encoded is None:
+        return None
+    try:
+        info = _info_decoder.decode(encoded)
+    except msgspec.MsgspecError:
+        return None
+    return info if ended else msgspec.structs.replace(info, state="failed", reason=LOST)

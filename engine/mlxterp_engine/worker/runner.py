@@ -1,0 +1,174 @@
+"""The main thread's half: takes jobs off the queue and drives the workbench, which owns MLX."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Generator
+from typing import Protocol
+
+from mlxterp_engine.experiments import (
+    AnyPart,
+    EngineError,
+    ModelCard,
+    Price,
+    Result,
+    RunCancelled,
+    RunFailed,
+    Started,
+    Step,
+)
+from mlxterp_engine.worker.archive import Archive
+from mlxterp_engine.worker.jobs import Ending, Job, JobQueue
+from mlxterp_engine.worker.protocol import (
+    AnyNotice,
+    Cancelled,
+    EngineChanged,
+    EngineState,
+    Failed,
+    Finished,
+    ModelChanged,
+)
+from mlxterp_engine.worker.tasks import Outcome, Task
+
+log = logging.getLogger(__name__)
+
+MEMORY_INTERVAL = 0.5  # seconds between two looks at what MLX holds
+
+
+class Workbench(Protocol):
+    """What the runner drives. Only `price` and `tokenize` are called from another thread."""
+
+    @property
+    def card(self) -> ModelCard | None: ...
+
+    def price(self, task: Task) -> Price | None: ...
+
+    def perform(self, task: Task) -> Generator[Started | Step | AnyPart, None, Outcome]: ...
+
+    def tokenize(self, text: str, bos: str, chat: bool) -> tuple[list[int], list[str]]: ...
+
+    def memory(self) -> tuple[int, int]: ...
+
+
+class Runner:
+    """Runs one job after another. Its attributes may be read from any thread."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        archive: Archive | None,
+        tell: Callable[[AnyNotice], None],
+        write: Callable[[Result, str], None],
+    ) -> None:
+        self.workbench: Workbench | None = None
+        self.state: EngineState = "starting"
+        self.reason = ""
+        self.details = ""
+        self.card: ModelCard | None = None
+        self.memory = (0, 0)
+        self._queue = queue
+        self._archive = archive
+        self._tell = tell
+        self._write = write
+        self._memory_due = 0.0
+
+    def work(self, open_workbench: Callable[[], Workbench]) -> None:
+        """Until the queue is stopped. When there is no workbench, every job fails and says why."""
+        try:
+            self.workbench = open_workbench()
+        except Exception as error:  # whatever an import can raise is told to the clients
+            self._broken(error)
+        else:
+            self._become("ready")
+        while (job := self._queue.take()) is not None:
+            self._run(job)
+
+    def _broken(self, error: Exception) -> None:
+        log.exception("the engine could not start")
+        self.reason = f"the engine could not start: {_one_line(error)}"
+        self.details = traceback.format_exc()
+        self._become("broken")
+
+    def _become(self, state: EngineState) -> None:
+        self.state = state
+        self._tell(EngineChanged(state, self.reason, self.details))
+
+    def _run(self, job: Job) -> None:
+        log.info("job %s begins: %s", job.id, job.task)
+        ending = self._ending(job)
+        log.info("job %s ends: %s", job.id, _described(ending))
+        self._look_at_memory()
+        self._keep(job, ending)
+        try:
+            self._queue.end(job, ending)
+        except ValueError as error:
+            self._queue.end(job, Failed(f"the result is too large to send: {error}; ask for less"))
+
+    def _ending(self, job: Job) -> Ending:
+        try:
+            return Finished(self._outcome(job))
+        except RunCancelled:
+            return Cancelled()
+        except EngineError as error:
+            return Failed(str(error), error.details, error.exit_status)
+        except Exception as error:  # a fault of ours must end the job, not the engine
+            log.exception("job %s failed", job.id)
+            return Failed(
+                f"{type(error).__name__} while running {job.info().experiment}: {_one_line(error)}",
+                traceback.format_exc(),
+            )
+
+    def _outcome(self, job: Job) -> Outcome:
+        if self.workbench is None:
+            raise RunFailed(self.reason, self.details)
+        parts = self.workbench.perform(job.task)
+        try:
+            while not job.cancelled.is_set():
+                self._queue.post(job, next(parts))
+                self._look_around()
+        except StopIteration as end:
+            self._notice_model()
+            return self._saved(job, end.value)
+        finally:
+            parts.close()
+        raise RunCancelled(f"job {job.id} was cancelled")
+
+    def _saved(self, job: Job, outcome: Outcome) -> Outcome:
+        if job.out is not None and isinstance(outcome, Result):
+            self._write(outcome, job.out)
+        return outcome
+
+    def _keep(self, job: Job, ending: Ending) -> None:
+        if self._archive is None:
+            return
+        try:
+            self._archive.end(job.ended_info(ending), ending)
+        except OSError:
+            log.exception("job %s could not be kept on disk", job.id)
+
+    def _look_around(self) -> None:
+        """Between two evaluations: what changed that clients want to know?"""
+        self._notice_model()
+        if time.monotonic() >= self._memory_due:
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        if self.workbench is not None:
+            self.memory = self.workbench.memory()
+        self._memory_due = time.monotonic() + MEMORY_INTERVAL
+
+    def _notice_model(self) -> None:
+        card = self.workbench.card if self.workbench else None
+        if card is not self.card:
+            self.card = card
+            self._tell(ModelChanged(card))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _described(ending: Ending) -> str:
+    return ending.reason if isinstance(ending, Failed) else type(ending).__name__.lower()

@@ -1,0 +1,42 @@
+"""One client's view of one job: everything it has not seen, steps at a bearable rate."""
+
+from __future__ import annotations
+
+from mlxterp_engine.worker.jobs import Job, Posted
+
+STEP_INTERVAL = 0.1  # seconds; ten steps a second are as many as anybody reads
+
+
+class Watching:
+    """A place in a job's events. Holds no copies, so that a slow client costs nothing."""
+
+    def __init__(self, job: Job, seq: int = 0) -> None:
+        self.job = job
+        self._seq = seq
+        self._step_due = 0.0
+
+    def next(self, now: float) -> bytes | float | None:
+        """The next frame to send; or the seconds until one may be; None: nothing is new.
+
+        A step that comes too early waits when it is the last event, and is left out when
+        something newer follows.
+        """
+        while (found := self.job.at_or_after(self._seq)) is not None:
+            posted, last = found
+            early = posted.step and now < self._step_due
+            if early and last:
+                return self._step_due - now
+            self._seq = posted.seq + 1
+            if not early:
+                return self._send(posted, now)
+        return None
+
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended and its last event was sent."""
+        return self.job.seen_to_the_end(self._seq)
+
+    def _send(self, posted: Posted, now: float) -> bytes:
+        if posted.step:
+            self._step_due = now + STEP_INTERVAL
+        return posted.frame
