@@ -30,7 +30,8 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
-            f"{folder} cannot be made ({error.strerror}); set MLXTERP_HOME to a folder you can write"
+            f"{folder} cannot be made ({error.strerror}); "
+            "set MLXTERP_HOME to a folder you can write"
         ) from None
     if not os.access(folder, os.W_OK):
         raise BadInput(f"{folder} cannot be written; set MLXTERP_HOME to a folder you can write")
