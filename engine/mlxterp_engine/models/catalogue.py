@@ -67,7 +67,7 @@ _ENTRIES = (
         architecture="llama",
         parameters=852_608,
         licence="MIT",
-        summary="four tiny blocks trained on Sherlock Holmes: comes along, needs no network",
+        summary="four tiny blocks trained on Lewis Carroll: comes along, needs no network",
         folder=INSIDE / "glass",
     ),
 )
