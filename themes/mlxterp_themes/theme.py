@@ -1,15 +1,15 @@
 """A colour theme: the named colours of the screen, and the colour maps that suit it.
 
-    name = "dark"
-    title = "Dark"
-    dark = true
-    ramp = "inferno"
-    diverging = "blue-red"
-    [colours]
-    background = "#101318"
-    ...
-    [sixteen]               # optional: other colours where the terminal has only 16
-    [variables]             # optional: further Textual variables, passed on as they are
+name = "dark"
+title = "Dark"
+dark = true
+ramp = "inferno"
+diverging = "blue-red"
+[colours]
+background = "#101318"
+...
+[sixteen]               # optional: other colours where the terminal has only 16
+[variables]             # optional: further Textual variables, passed on as they are
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Widgets that know cells, bars and colours, and nothing of models."""

@@ -1,0 +1,416 @@
+"""A grid of coloured cells with fixed row and column labels, drawn line by line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from mlxterp_themes import Ramp
+from mlxterp_tui.widgets.cell_painter import UNKNOWN, Cell, CellPainter
+from mlxterp_tui.widgets.colour_depth import ascii_only, depth_of
+from mlxterp_tui.widgets.grid_layout import (
+    HEADER,
+    NARROWEST,
+    WIDEST,
+    GridLayout,
+    gutter_for,
+    rows_to_show,
+    width_that_fits,
+)
+from mlxterp_tui.widgets.paint import ASCII_BARS, BLOCK_BARS, default_ramp, ramp_styles
+from mlxterp_tui.widgets.token_text import fit, legible
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+_FAR = 8
+
+
+class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
+    """Rows of cells under token labels, row labels at the left; both stay while it scrolls.
+
+    Rows and columns are counted from 0 in the order of the data, whatever way up they are shown.
+
+    Keys: hjkl or arrows move, HJKL or ctrl+arrows move by 8, home/end first and last column,
+    g/G top and bottom row, page up/down, < and > narrower and wider, = width that fits,
+    enter or a click on the cursor chooses. Wheel scrolls, with shift sideways.
+
+    Messages: `CellGrid.CursorMoved`, `CellGrid.CellChosen`.
+    """
+
+    DEFAULT_CSS = """
+    CellGrid {
+        background: $background;
+        color: $foreground;
+        scrollbar-size-vertical: 1;
+        scrollbar-size-horizontal: 1;
+        &>.cell-grid--label { color: $foreground-muted; }
+        &>.cell-grid--label-current { color: $accent; text-style: bold; }
+        &>.cell-grid--unknown { color: $foreground-disabled; }
+        &>.cell-grid--failed { color: $error; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "cell-grid--label",
+        "cell-grid--label-current",
+        "cell-grid--unknown",
+        "cell-grid--failed",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h,left", "move(0, -1)", "Left", show=False, id="grid.left"),
+        Binding("l,right", "move(0, 1)", "Right", show=False, id="grid.right"),
+        Binding("k,up", "move(-1, 0)", "Up", show=False, id="grid.up"),
+        Binding("j,down", "move(1, 0)", "Down", show=False, id="grid.down"),
+        Binding("H,ctrl+left", f"move(0, -{_FAR})", "Far left", show=False, id="grid.far_left"),
+        Binding("L,ctrl+right", f"move(0, {_FAR})", "Far right", show=False, id="grid.far_right"),
+        Binding("K,ctrl+up", f"move(-{_FAR}, 0)", "Far up", show=False, id="grid.far_up"),
+        Binding("J,ctrl+down", f"move({_FAR}, 0)", "Far down", show=False, id="grid.far_down"),
+        Binding("home", "first_column", "First column", show=False, id="grid.home"),
+        Binding("end", "last_column", "Last column", show=False, id="grid.end"),
+        Binding("g", "top", "Top", show=False, id="grid.top"),
+        Binding("G", "bottom", "Bottom", show=False, id="grid.bottom"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="grid.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="grid.page_down"),
+        Binding("less_than_sign", "widen(-1)", "Narrower", show=False, id="grid.narrower"),
+        Binding("greater_than_sign", "widen(1)", "Wider", show=False, id="grid.wider"),
+        Binding("equals_sign", "fit_width", "Fit width", show=False, id="grid.fit"),
+        Binding("enter", "choose", "Inspect", show=False, id="grid.choose"),
+    ]
+
+    cursor: reactive[tuple[int, int]] = reactive((0, 0), repaint=False)
+    """Row and column under the cursor, in data order."""
+    bottom_up: reactive[bool] = reactive(False, repaint=False)
+    """Whether row 0 is drawn at the bottom."""
+    stride: reactive[int] = reactive(1, repaint=False)
+    """Every how many rows one is shown, counted back from the last, which always is."""
+    cell_width: reactive[int] = reactive(0, repaint=False)
+    """Columns a cell takes; 0 is what fits the window."""
+    ramp: reactive[Ramp | None] = reactive(None, repaint=False)
+    """The colour map; None is the default for a dark or light theme."""
+
+    class CursorMoved(Message):
+        """The cursor stands on another cell."""
+
+        def __init__(self, grid: CellGrid, row: int, column: int) -> None:
+            super().__init__()
+            self.grid, self.row, self.column = grid, row, column
+
+        @property
+        def control(self) -> CellGrid:
+            return self.grid
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, CellGrid.CursorMoved) and message.grid is self.grid
+
+    class CellChosen(Message):
+        """A cell was chosen with enter or a click."""
+
+        def __init__(self, grid: CellGrid, row: int, column: int) -> None:
+            super().__init__()
+            self.grid, self.row, self.column = grid, row, column
+
+        @property
+        def control(self) -> CellGrid:
+            return self.grid
+
+    def __init__(
+        self,
+        *,
+        ramp: Ramp | None = None,
+        corner: str = "",
+        bottom_up: bool = False,
+        ascii_bars: bool | None = None,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+        disabled: bool = False,
+    ) -> None:
+        """An empty grid.
+
+        ramp: colour map; None is the default. corner: what the row labels are, in a word.
+        ascii_bars: micro-bars without block characters; None decides by the terminal.
+        """
+        super().__init__(name=name, id=id, classes=classes, disabled=disabled)
+        self._corner = corner
+        ascii_bars = ascii_only(os.environ) if ascii_bars is None else ascii_bars
+        self._bars = ASCII_BARS if ascii_bars else BLOCK_BARS
+        self._row_labels: list[str] = []
+        self._column_labels: list[str] = []
+        self._rows: list[Sequence[Cell] | None] = []
+        self._places = GridLayout(0, (), 2, 8, Size(0, 0))
+        self._marks: dict[tuple[int, int], str] = {}
+        self._row_marks: dict[int, str] = {}
+        self._column_marks: dict[int, str] = {}
+        self._painter: CellPainter | None = None
+        self.set_reactive(CellGrid.ramp, ramp)
+        self.set_reactive(CellGrid.bottom_up, bottom_up)
+
+    # What it shows
+
+    def set_labels(self, rows: Sequence[str], columns: Sequence[str]) -> None:
+        """Start anew with so many rows and columns, all unknown, without marks.
+
+        rows: one label each, from row 0. columns: tokens, made legible here.
+        """
+        self._row_labels, self._column_labels = list(rows), [legible(label) for label in columns]
+        self._rows = [None] * len(rows)
+        self._marks, self._row_marks, self._column_marks = {}, {}, {}
+        self._lay_out()
+        self.cursor = self.validate_cursor(self.cursor)
+
+    def set_row(self, row: int, cells: Sequence[Cell]) -> None:
+        """The cells of one row, as many as there are columns; only that row is painted again."""
+        if len(cells) != self.column_count:
+            raise ValueError(f"row {row} has {len(cells)} cells for {self.column_count} columns")
+        self._rows[row] = cells
+        for region in (
+            self._places.cell_region(row, column, self.scroll_offset)
+            for column in self._places.columns_in_view(self.scroll_offset)
+        ):
+            self.refresh(region)
+
+    def set_rows(self, rows: Sequence[Sequence[Cell] | None]) -> None:
+        """All rows at once, as when another metric was chosen; None for one not known yet."""
+        if len(rows) != self.row_count:
+            raise ValueError(f"{len(rows)} rows of cells for {self.row_count} row labels")
+        self._rows = list(rows)
+        self.refresh()
+
+    def cell_at(self, row: int, column: int) -> Cell:
+        """The cell; an unknown one where nothing arrived yet."""
+        cells = self._rows[row]
+        return UNKNOWN if cells is None else cells[column]
+
+    def set_marks(self, marks: Mapping[tuple[int, int], str]) -> None:
+        """One-column signs in the lead column of cells, by (row, column)."""
+        self._marks = dict(marks)
+        self.refresh()
+
+    def set_row_marks(self, marks: Mapping[int, str]) -> None:
+        """One-column signs beside row labels, by row."""
+        self._row_marks = dict(marks)
+        self.refresh()
+
+    def set_column_marks(self, marks: Mapping[int, str]) -> None:
+        """One-column signs beside column labels, by column."""
+        self._column_marks = dict(marks)
+        self.refresh()
+
+    @property
+    def row_count(self) -> int:
+        return len(self._rows)
+
+    @property
+    def column_count(self) -> int:
+        return len(self._column_labels)
+
+    @property
+    def shown_rows(self) -> tuple[int, ...]:
+        """The rows that are drawn, from top to bottom."""
+        return self._places.shown
+
+    @property
+    def shown_width(self) -> int:
+        """Columns that a cell takes at this moment."""
+        return self._places.cell_width
+
+    def scroll_to_cell(self, row: int, column: int) -> None:
+        """Scroll as little as needed for the cell to be seen whole."""
+        x, y = self._places.scroll_to_see(row, column, self.scroll_offset)
+        if (x, y) != self.scroll_offset:
+            self.scroll_to(x, y, animate=False, force=True)
+
+    # Arranging
+
+    def _lay_out(self) -> None:
+        gutter = gutter_for([*self._row_labels, self._corner])
+        width, height = self.scrollable_content_region.size
+        window = Size(max(0, width - gutter), max(0, height - HEADER))
+        self._places = GridLayout(
+            columns=self.column_count,
+            shown=rows_to_show(self.row_count, self.stride, self.bottom_up),
+            gutter=gutter,
+            cell_width=self.cell_width or width_that_fits(self.column_count, window.width),
+            window=window,
+        )
+        self._painter = None
+        self.virtual_size = self._places.virtual_size
+        self.refresh()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+        self.scroll_to_cell(*self.cursor)
+
+    def notify_style_update(self) -> None:
+        self._painter = None
+        super().notify_style_update()
+
+    def validate_scroll_x(self, value: float) -> float:
+        """Sideways it scrolls by whole cells."""
+        width = self._places.cell_width
+        return super().validate_scroll_x(round(value / width) * width)
+
+    def validate_cursor(self, cursor: tuple[int, int]) -> tuple[int, int]:
+        row, column = cursor
+        row = max(0, min(self.row_count - 1, row))
+        shown = self._places.shown
+        if shown and row not in shown:
+            row = min(shown, key=lambda other: abs(other - row))
+        return row, max(0, min(self.column_count - 1, column))
+
+    def watch_cursor(self, old: tuple[int, int], new: tuple[int, int]) -> None:
+        layout, scroll = self._places, self.scroll_offset
+        for row, column in (old, new):
+            self.refresh(layout.cell_region(row, column, scroll))
+            if old[0] != new[0]:
+                self.refresh(layout.row_label_region(row, scroll))
+            if old[1] != new[1]:
+                self.refresh(layout.column_label_region(column, scroll))
+        self.scroll_to_cell(*new)
+        self.post_message(self.CursorMoved(self, *new))
+
+    def validate_stride(self, stride: int) -> int:
+        return max(1, stride)
+
+    def validate_cell_width(self, width: int) -> int:
+        return width and max(NARROWEST, min(WIDEST, width))
+
+    def watch_bottom_up(self) -> None:
+        self._rearrange()
+
+    def watch_stride(self) -> None:
+        self._rearrange()
+
+    def watch_cell_width(self) -> None:
+        self._rearrange()
+
+    def watch_ramp(self) -> None:
+        self._painter = None
+        self.refresh()
+
+    def _rearrange(self) -> None:
+        self._lay_out()
+        self.cursor = self.validate_cursor(self.cursor)
+        self.scroll_to_cell(*self.cursor)
+
+    # Painting
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        if y < HEADER:
+            segments = self._header()
+        else:
+            line = y - HEADER + self.scroll_offset.y
+            shown = self._places.shown
+            segments = self._row(shown[line]) if line < len(shown) else []
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
+
+    def _header(self) -> list[Segment]:
+        layout, current = self._places, self.cursor[1]
+        plain, chosen = self._label_styles()
+        segments = [Segment(" " + fit(self._corner, layout.gutter - 1), plain)]
+        for column in layout.columns_in_view(self.scroll_offset):
+            here = column == current
+            lead = self._column_marks.get(column, "▾" if here else " ")
+            text = lead + fit(self._column_labels[column], layout.cell_width - 1)
+            segments.append(Segment(text, chosen if here else plain))
+        return segments
+
+    def _row(self, row: int) -> list[Segment]:
+        painter, columns = self._the_painter(), self._places.columns_in_view(self.scroll_offset)
+        cells = [
+            painter.segment(self.cell_at(row, column), self._marks.get((row, column), " "))
+            for column in columns
+        ]
+        if row == self.cursor[0] and self.cursor[1] in columns:
+            self._put_cursor(cells, self.cursor[1] - columns.start)
+        return [self._row_label(row), *cells]
+
+    def _put_cursor(self, cells: list[Segment], place: int) -> None:
+        row, column = self.cursor
+        mark = self._marks.get((row, column), " ")
+        cells[place] = self._the_painter().cursor(self.cell_at(row, column), mark)
+        style = cells[place].style
+        if place + 1 == len(cells):
+            cells.append(Segment("]", style))
+        elif (row, column + 1) not in self._marks:
+            text, neighbour, _ = cells[place + 1]
+            cells[place + 1 : place + 2] = [Segment("]", style), Segment(text[1:], neighbour)]
+
+    def _row_label(self, row: int) -> Segment:
+        here = row == self.cursor[0]
+        plain, chosen = self._label_styles()
+        lead = self._row_marks.get(row, "▸" if here else " ")
+        label = fit(self._row_labels[row], self._places.gutter - 2)
+        return Segment(f"{lead}{label} ", chosen if here else plain)
+
+    def _label_styles(self) -> tuple[Style, Style]:
+        return (
+            self.get_component_rich_style("cell-grid--label"),
+            self.get_component_rich_style("cell-grid--label-current"),
+        )
+
+    def _the_painter(self) -> CellPainter:
+        if self._painter is None:
+            ramp = self.ramp or default_ramp(self.app.current_theme.dark)
+            self._painter = CellPainter(
+                self._places.cell_width,
+                ramp_styles(ramp, depth_of(self.app)),
+                self.get_component_rich_style("cell-grid--unknown"),
+                self.get_component_rich_style("cell-grid--failed"),
+                self._bars,
+            )
+        return self._painter
+
+    # Keys and mouse
+
+    def action_move(self, rows: int, columns: int) -> None:
+        """Move by lines of the screen and columns, whatever way up the rows are."""
+        line = self._places.line_of(self.cursor[0])
+        self._to_line((line or 0) + rows, self.cursor[1] + columns)
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(pages * max(1, self._places.window.height - 1), 0)
+
+    def action_top(self) -> None:
+        self._to_line(0, self.cursor[1])
+
+    def action_bottom(self) -> None:
+        self._to_line(len(self._places.shown) - 1, self.cursor[1])
+
+    def action_first_column(self) -> None:
+        self.cursor = (self.cursor[0], 0)
+
+    def action_last_column(self) -> None:
+        self.cursor = (self.cursor[0], self.column_count - 1)
+
+    def action_widen(self, by: int) -> None:
+        self.cell_width = self._places.cell_width + by
+
+    def action_fit_width(self) -> None:
+        self.cell_width = 0
+
+    def action_choose(self) -> None:
+        if self.row_count and self.column_count:
+            self.post_message(self.CellChosen(self, *self.cursor))
+
+    def _to_line(self, line: int, column: int) -> None:
+        shown = self._places.shown
+        if shown:
+            self.cursor = (shown[max(0, min(len(shown) - 1, line))], column)
+
+    def on_click(self, event: events.Click) -> None:
+        cell = self._places.cell_under(event.offset, self.scroll_offset)
+        if cell is None:
+            return
+        if cell == self.cursor:
+            self.action_choose()
+        self.cursor = cell

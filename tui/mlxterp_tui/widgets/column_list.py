@@ -1,0 +1,267 @@
+"""One column of a grid over all rows: a label, a level, and the first few texts of each row."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from mlxterp_themes import Ramp
+from mlxterp_tui.widgets.colour_depth import ascii_only, depth_of
+from mlxterp_tui.widgets.grid_layout import rows_to_show
+from mlxterp_tui.widgets.paint import bar, default_ramp, ramp_styles, step_of
+from mlxterp_tui.widgets.token_text import fit, legible
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+_BAR_WIDTH = 8
+_TEXT_WIDTH = 12
+
+
+class ColumnRow(NamedTuple):
+    """What one row says about the column: its texts, best first, and a level.
+
+    Level: 0..1; None is not known yet, NaN failed. value: the level in words, `0.412`.
+    """
+
+    texts: Sequence[str]
+    level: float | None = None
+    value: str = ""
+
+
+UNKNOWN_ROW = ColumnRow(())
+
+
+class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
+    """Rows as lines: label, bar, value, texts. Rows count from 0 in the order of the data.
+
+    Keys: j k or up/down move, J K by 8, g/G ends, page up/down, enter chooses.
+    Messages: `ColumnList.CursorMoved`, `ColumnList.RowChosen`.
+    """
+
+    DEFAULT_CSS = """
+    ColumnList {
+        background: $background;
+        color: $foreground;
+        scrollbar-size-vertical: 1;
+        overflow-x: hidden;
+        &>.column-list--label { color: $foreground-muted; }
+        &>.column-list--label-current { color: $accent; text-style: bold; }
+        &>.column-list--cursor { text-style: bold reverse; }
+        &>.column-list--first { text-style: bold; }
+        &>.column-list--other { color: $foreground-muted; }
+        &>.column-list--bar { color: $primary; }
+        &>.column-list--failed { color: $error; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "column-list--label",
+        "column-list--label-current",
+        "column-list--cursor",
+        "column-list--first",
+        "column-list--other",
+        "column-list--bar",
+        "column-list--failed",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("k,up", "move(-1)", "Up", show=False, id="list.up"),
+        Binding("j,down", "move(1)", "Down", show=False, id="list.down"),
+        Binding("K,ctrl+up", "move(-8)", "Far up", show=False, id="list.far_up"),
+        Binding("J,ctrl+down", "move(8)", "Far down", show=False, id="list.far_down"),
+        Binding("g,home", "top", "Top", show=False, id="list.top"),
+        Binding("G,end", "bottom", "Bottom", show=False, id="list.bottom"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="list.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="list.page_down"),
+        Binding("enter", "choose", "Inspect", show=False, id="list.choose"),
+    ]
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+    """The row under the cursor, in data order."""
+    bottom_up: reactive[bool] = reactive(False, repaint=False)
+    """Whether row 0 is drawn at the bottom."""
+    stride: reactive[int] = reactive(1, repaint=False)
+    """Every how many rows one is shown, counted back from the last."""
+    ramp: reactive[Ramp | None] = reactive(None, repaint=False)
+    """Colours the first text's ground; None is the default."""
+
+    class CursorMoved(Message):
+        """The cursor stands on another row."""
+
+        def __init__(self, column_list: ColumnList, row: int) -> None:
+            super().__init__()
+            self.column_list, self.row = column_list, row
+
+        @property
+        def control(self) -> ColumnList:
+            return self.column_list
+
+        def can_replace(self, message: Message) -> bool:
+            return (
+                isinstance(message, ColumnList.CursorMoved)
+                and message.column_list is self.column_list
+            )
+
+    class RowChosen(Message):
+        """A row was chosen with enter or a click."""
+
+        def __init__(self, column_list: ColumnList, row: int) -> None:
+            super().__init__()
+            self.column_list, self.row = column_list, row
+
+        @property
+        def control(self) -> ColumnList:
+            return self.column_list
+
+    def __init__(
+        self,
+        *,
+        ramp: Ramp | None = None,
+        bottom_up: bool = False,
+        ascii_bars: bool | None = None,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+        disabled: bool = False,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes, disabled=disabled)
+        self._blocks = not (ascii_only(os.environ) if ascii_bars is None else ascii_bars)
+        self._labels: list[str] = []
+        self._rows: list[ColumnRow] = []
+        self._lines: tuple[int, ...] = ()
+        self.set_reactive(ColumnList.ramp, ramp)
+        self.set_reactive(ColumnList.bottom_up, bottom_up)
+
+    def set_labels(self, rows: Sequence[str]) -> None:
+        """Start anew with so many rows, all unknown."""
+        self._labels = list(rows)
+        self._rows = [UNKNOWN_ROW] * len(rows)
+        self._lay_out()
+        self.cursor = self.validate_cursor(self.cursor)
+
+    def set_row(self, row: int, content: ColumnRow) -> None:
+        """One row arrived; only that line is painted again."""
+        self._rows[row] = content
+        self._refresh_row(row)
+
+    def set_rows(self, rows: Sequence[ColumnRow]) -> None:
+        """All rows at once, as when another column or metric was chosen."""
+        if len(rows) != len(self._labels):
+            raise ValueError(f"{len(rows)} rows for {len(self._labels)} row labels")
+        self._rows = list(rows)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        self._lines = rows_to_show(len(self._labels), self.stride, self.bottom_up)
+        self.virtual_size = Size(0, len(self._lines))
+        self.refresh()
+
+    def _refresh_row(self, row: int) -> None:
+        if row in self._lines:
+            y = self._lines.index(row) - self.scroll_offset.y
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    def validate_cursor(self, cursor: int) -> int:
+        if self._lines and cursor not in self._lines:
+            return min(self._lines, key=lambda row: abs(row - cursor))
+        return max(0, min(len(self._labels) - 1, cursor))
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        self._refresh_row(old)
+        self._refresh_row(new)
+        self._scroll_to_row(new)
+        self.post_message(self.CursorMoved(self, new))
+
+    def _scroll_to_row(self, row: int) -> None:
+        if row in self._lines:
+            line = self._lines.index(row)
+            self.scroll_to_region(Region(0, line, 1, 1), animate=False, force=True)
+
+    def validate_stride(self, stride: int) -> int:
+        return max(1, stride)
+
+    def watch_stride(self) -> None:
+        self._lay_out()
+        self.cursor = self.validate_cursor(self.cursor)
+
+    def watch_bottom_up(self) -> None:
+        self._lay_out()
+        self._scroll_to_row(self.cursor)
+
+    def watch_ramp(self) -> None:
+        self.refresh()
+
+    def on_resize(self) -> None:
+        self._scroll_to_row(self.cursor)
+
+    def render_line(self, y: int) -> Strip:
+        line = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        segments = self._line(self._lines[line]) if line < len(self._lines) else []
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
+
+    def _line(self, row: int) -> list[Segment]:
+        here = row == self.cursor
+        style = self.get_component_rich_style
+        label_width = max(map(cell_len, self._labels), default=0)
+        label = f"{'▸' if here else ' '}{fit(self._labels[row], label_width)} "
+        name = "column-list--label-current" if here else "column-list--label"
+        return [Segment(label, style(name)), *self._content(self._rows[row], here)]
+
+    def _content(self, content: ColumnRow, here: bool) -> list[Segment]:
+        style = self.get_component_rich_style
+        if content.level is None:
+            return [Segment("·", style("column-list--label"))]
+        if math.isnan(content.level):
+            return [Segment("×", style("column-list--failed"))]
+        styles = ramp_styles(
+            self.ramp or default_ramp(self.app.current_theme.dark), depth_of(self.app)
+        )
+        ground = styles[step_of(content.level, len(styles))]
+        if here:
+            ground += style("column-list--cursor")
+        value = f" {content.value:>8} " if content.value else " "
+        first, *others = [*content.texts] or [""]
+        return [
+            Segment(" " + fit(legible(first), _TEXT_WIDTH) + " ", ground),
+            Segment(" " + bar(content.level, _BAR_WIDTH, self._blocks), style("column-list--bar")),
+            Segment(value, style("column-list--first")),
+            Segment(
+                "".join(fit(legible(text), _TEXT_WIDTH) + " " for text in others),
+                style("column-list--other"),
+            ),
+        ]
+
+    def action_move(self, lines: int) -> None:
+        if self._lines:
+            line = self._lines.index(self.cursor) + lines
+            self.cursor = self._lines[max(0, min(len(self._lines) - 1, line))]
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(pages * max(1, self.size.height - 1))
+
+    def action_top(self) -> None:
+        self.action_move(-len(self._lines))
+
+    def action_bottom(self) -> None:
+        self.action_move(len(self._lines))
+
+    def action_choose(self) -> None:
+        if self._lines:
+            self.post_message(self.RowChosen(self, self.cursor))
+
+    def on_click(self, event: events.Click) -> None:
+        line = event.y + self.scroll_offset.y
+        if 0 <= line < len(self._lines):
+            row = self._lines[line]
+            if row == self.cursor:
+                self.action_choose()
+            self.cursor = row

@@ -1,0 +1,91 @@
+"""A line of values in one row of eighth blocks: how something goes over the layers."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import ClassVar
+
+from mlxterp_tui.widgets.colour_depth import ascii_only
+from mlxterp_tui.widgets.paint import ASCII_BARS, BLOCK_BARS, micro_bar
+
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+
+class MiniLine(Widget):
+    """Label, one block a value, note. None leaves a gap, NaN draws ×. No keys, no messages."""
+
+    DEFAULT_CSS = """
+    MiniLine {
+        height: 1;
+        &>.mini-line--label { color: $foreground-muted; }
+        &>.mini-line--value { color: $primary; }
+        &>.mini-line--current { color: $accent; text-style: reverse; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "mini-line--label",
+        "mini-line--value",
+        "mini-line--current",
+    }
+
+    def __init__(
+        self,
+        *,
+        label: str = "",
+        ascii_bars: bool | None = None,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._label, self._note = label, ""
+        self._levels: list[float | None] = []
+        self._current: int | None = None
+        ascii_bars = ascii_only(os.environ) if ascii_bars is None else ascii_bars
+        self._bars = ASCII_BARS if ascii_bars else BLOCK_BARS
+
+    def set_values(
+        self,
+        levels: Sequence[float | None],
+        *,
+        current: int | None = None,
+        label: str | None = None,
+        note: str = "",
+    ) -> None:
+        """levels: 0..1 each. current: the one that is highlighted. note: words behind the line."""
+        self._levels, self._current, self._note = list(levels), current, note
+        if label is not None:
+            self._label = label
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y:
+            return Strip.blank(width, self.rich_style)
+        return Strip(self._segments()).adjust_cell_length(width, self.rich_style)
+
+    def _segments(self) -> list[Segment]:
+        style = self.get_component_rich_style
+        label = Segment(self._label + " " if self._label else "", style("mini-line--label"))
+        glyphs = [_glyph(level, self._bars) for level in self._levels]
+        values = [
+            Segment(
+                glyph, style("mini-line--current" if place == self._current else "mini-line--value")
+            )
+            for place, glyph in enumerate(glyphs)
+        ]
+        return [
+            label,
+            *values,
+            Segment("  " + self._note if self._note else "", style("mini-line--label")),
+        ]
+
+
+def _glyph(level: float | None, bars: str) -> str:
+    if level is None:
+        return " "
+    return "×" if math.isnan(level) else micro_bar(level, bars)
