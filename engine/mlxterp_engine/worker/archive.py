@@ -7,16 +7,17 @@ died.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.worker.job_ids import is_job_id
 from mlxterp_engine.worker.protocol import LENGTH, Cancelled, Failed, Finished, JobInfo
+
+import msgspec
 
 SUFFIX = ".job"
 MOST_JOBS = 100
@@ -41,8 +42,9 @@ class Archive:
         self._most_bytes = most_bytes
 
     def begin(self, info: JobInfo) -> None:
-        """Note that a job was accepted."""
-        self._path(info.id).write_bytes(_framed(_encoder.encode(info)))
+        """Note that a job was accepted, unless it has ended in the meantime."""
+        with contextlib.suppress(FileExistsError), self._path(info.id).open("xb") as file:
+            file.write(_framed(_encoder.encode(info)))
 
     def end(self, info: JobInfo, ending: Ending) -> None:
         """Keep how a job ended, whole or not at all, and let go of the oldest ones."""
@@ -62,9 +64,7 @@ class Archive:
 
     def ending(self, job_id: str) -> Ending:
         """How a job ended. BadInput when there is no such job, or its file is broken."""
-        path = self._path(job_id)
-        if not is_job_id(job_id) or not path.is_file():
-            raise BadInput(f"there is no job {job_id!r}; list them: mlxterp-tui jobs list")
+        path = self.path_of(job_id)
         with path.open("rb") as file:
             _read_frame(file)
             encoded = _read_frame(file)
@@ -74,6 +74,12 @@ class Archive:
             return _ending_decoder.decode(encoded)
         except msgspec.MsgspecError as error:
             raise BadInput(f"{path} can't be read ({error}); remove it") from error
+
+    def path_of(self, job_id: str) -> Path:
+        """The job's file. BadInput when there is none."""
+        if not is_job_id(job_id) or not self._path(job_id).is_file():
+            raise BadInput(f"there is no job {job_id!r}; list them: mlxterp-tui jobs list")
+        return self._path(job_id)
 
     def last_id(self) -> str:
         """The newest job's id; empty when there is none."""

@@ -17,9 +17,7 @@ import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Literal
-
-import msgspec
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from mlxterp_engine.experiments import (
     AnyPart,
@@ -31,14 +29,22 @@ from mlxterp_engine.experiments import (
     Started,
     Step,
 )
-from mlxterp_engine.worker import launch, protocol
-from mlxterp_engine.worker.launch import NoEngine
+from mlxterp_engine.worker import launch, log_file, protocol
+from mlxterp_engine.worker.launch import Line, NoEngine
 from mlxterp_engine.worker.protocol import AnyCall, AnyNotice, AnyReply, EngineStatus, JobInfo
 from mlxterp_engine.worker.tasks import Outcome, Task
+from mlxterp_engine.worker.wire import READ_AHEAD, FrameTooLong, read_frame
 
-__all__ = ["Engine", "Job", "Lost", "NoEngine"]
+import msgspec
+
+__all__ = ["Engine", "Job", "Lost", "NoEngine", "Progress"]
 
 Progress = Started | Step | AnyPart
+
+ATTACH_TRIES = 5  # an engine may stop, idle, in the moment in which we attach
+
+_Reply = TypeVar("_Reply", bound=AnyReply)
+_Heard = TypeVar("_Heard")
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -47,7 +53,10 @@ class Lost(msgspec.Struct, frozen=True):
     reason: str
     log: Path
     tail: list[str]
-    details: str = ""
+
+    @property
+    def details(self) -> str:
+        return "\n".join(self.tail)
 
 
 class Job:
@@ -57,90 +66,322 @@ class Job:
         self.id = id
         self.price = price
         self.seq = seq
+        self._unread: deque[Progress] = deque()
+        self._news = asyncio.Event()
+        self._ending: protocol.Finished | EngineError | None = None
 
     @property
     def ended(self) -> bool:
-        raise NotImplementedError
+        return self._ending is not None
 
-    def events(self) -> AsyncIterator[Progress]:
+    async def events(self) -> AsyncIterator[Progress]:
         """What happens before the end, in order; each event is given once, to one reader.
 
         Stops when the job ends, however it ends: `outcome` tells how.
         """
-        raise NotImplementedError
+        while self._unread or not self.ended:
+            if self._unread:
+                yield self._unread.popleft()
+            else:
+                await self._more()
 
     async def outcome(self) -> Outcome:
         """What came of it. Raises BadInput, RunFailed or RunCancelled; may be awaited often."""
-        raise NotImplementedError
+        while self._ending is None:
+            await self._more()
+        if isinstance(self._ending, EngineError):
+            raise self._ending
+        return self._ending.outcome
+
+    async def _more(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    def _hear(self, event: protocol.Event) -> None:
+        if event.seq < self.seq or self.ended:
+            return
+        self.seq = event.seq + 1
+        match event.body:
+            case protocol.Finished():
+                self._end(event.body)
+            case protocol.Failed(reason=reason, details=details, exit_status=status):
+                self._end(_error(reason, details, status))
+            case protocol.Cancelled():
+                self._end(RunCancelled(f"job {self.id} was cancelled"))
+            case progress:
+                self._keep(progress)
+
+    def _keep(self, progress: Progress) -> None:
+        """An unread step is worth nothing once there is a newer one."""
+        if isinstance(progress, Step) and self._unread and isinstance(self._unread[-1], Step):
+            self._unread.pop()
+        self._unread.append(progress)
+        self._news.set()
+
+    def _end(self, ending: protocol.Finished | EngineError) -> None:
+        self._ending = ending
+        self._news.set()
+
+
+class _Awaited(NamedTuple):
+    """A call that was sent, and who waits for what."""
+
+    kind: type
+    answer: asyncio.Future[Any]
+    at_once: Callable[[Any], None]
+
+    def hear(self, reply: AnyReply) -> None:
+        if self.answer.done():
+            return
+        if isinstance(reply, protocol.Refused):
+            self.fail(_error(reply.reason, reply.details, reply.exit_status))
+        elif not isinstance(reply, self.kind):
+            self.fail(RunFailed(f"the engine answered {type(reply).__name__} to the wrong call"))
+        else:
+            self.at_once(reply)
+            self.answer.set_result(reply)
+
+    def fail(self, error: EngineError) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class Engine:
-    """A connection to an engine process."""
+    """A connection to an engine process.
 
-    lost: asyncio.Future[Lost]  # set once, when the engine dies; cancelled by `close`
+    lost: set once, when the engine dies; cancelled by `close`.
+    """
+
+    lost: asyncio.Future[Lost]
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: Line
+    ) -> None:
+        """Use `attach` or `private`."""
+        self.lost = asyncio.get_running_loop().create_future()
+        self._reader = reader
+        self._writer = writer
+        self._line = line
+        self._tickets = itertools.count()
+        self._awaited: dict[int, _Awaited] = {}
+        self._jobs: dict[str, list[Job]] = {}
+        self._heard_notice: list[Callable[[AnyNotice], None]] = []
+        self._heard_lost: list[Callable[[Lost], None]] = []
+        self._why = ""
+        self._listening = asyncio.create_task(self._listen())
 
     @classmethod
     async def attach(cls, start: bool = True) -> Engine:
         """The background engine; without one, starts it, or raises NoEngine."""
-        raise NotImplementedError
+        for _ in range(ATTACH_TRIES):
+            engine = await cls._on(await asyncio.to_thread(launch.find, start))
+            if await engine._greeted():
+                return engine
+        raise RunFailed(
+            f"engines stop as soon as they start; see {engine._line.log}",
+            (await engine.lost).details,
+        )
 
     @classmethod
     async def private(cls) -> Engine:
         """An engine of our own, which ends with this connection."""
-        raise NotImplementedError
+        engine = await cls._on(await asyncio.to_thread(launch.private))
+        if await engine._greeted():
+            return engine
+        lost = await engine.lost
+        raise RunFailed(lost.reason, lost.details)
+
+    @classmethod
+    async def _on(cls, line: Line) -> Engine:
+        streams = await asyncio.open_unix_connection(sock=line.socket, limit=READ_AHEAD)
+        return cls(*streams, line)
+
+    async def _greeted(self) -> bool:
+        """Whether the engine answers; false when it hung up. Raises when it is another version."""
+        try:
+            await self._ask(protocol.Hello(), protocol.Done)
+        except EngineError:
+            if self._listening.done():
+                return False
+            await self.close()
+            raise
+        return True
+
+    @property
+    def log(self) -> Path:
+        """The file to which the engine writes what it has to say."""
+        return self._line.log
 
     async def submit(self, task: Task, out: str | None = None) -> Job:
         """Queue a task; `out` is an absolute .npz path that the engine writes at the end.
 
         Raises BadInput when refused. The job's events begin at once.
         """
-        raise NotImplementedError
+        job = Job("")
+
+        def accepted(reply: protocol.Accepted) -> None:
+            job.id, job.price = reply.job, reply.price
+            self._jobs[job.id] = [job]
+
+        await self._ask(protocol.Submit(task, out), protocol.Accepted, accepted)
+        return job
 
     async def watch(self, job_id: str, seq: int = 0) -> Job:
         """Somebody's job, its past events from `seq` on included."""
-        raise NotImplementedError
+        job = Job(job_id, seq=seq)
+        watching = self._jobs.setdefault(job_id, [])
+        watching.append(job)
+        try:
+            first = min(job.seq for job in watching)
+            await self._ask(protocol.Watch(job_id, first), protocol.Done)
+        except EngineError:
+            if job in watching:
+                watching.remove(job)
+            raise
+        return job
 
     async def estimate(self, task: Task) -> Price | None:
-        raise NotImplementedError
+        """What the task would cost on the open model; None when that can't be said."""
+        return (await self._ask(protocol.Estimate(task), protocol.Priced)).price
 
     async def tokenize(
         self, text: str, bos: Literal["auto", "on", "off"] = "auto", chat: bool = False
     ) -> protocol.Tokenized:
-        raise NotImplementedError
+        """Ids and exact strings under the open model. BadInput when none is open."""
+        call = protocol.Tokenize(text=text, bos=bos, chat=chat)
+        return await self._ask(call, protocol.Tokenized)
 
     async def cancel(self, job_id: str) -> None:
         """Ask a job to stop; its `outcome` then raises RunCancelled. No harm if it has ended."""
-        raise NotImplementedError
+        await self._ask(protocol.Cancel(job_id), protocol.Done)
 
     async def jobs(self) -> list[JobInfo]:
         """Newest first."""
-        raise NotImplementedError
+        return (await self._ask(protocol.Jobs(), protocol.JobList)).jobs
 
     async def status(self) -> EngineStatus:
-        raise NotImplementedError
+        return await self._ask(protocol.Status(), EngineStatus)
 
     async def save(self, job_id: str, out: str) -> None:
         """Write an ended job's result to an absolute .npz path."""
-        raise NotImplementedError
+        await self._ask(protocol.Save(job_id, out), protocol.Done)
 
     async def shutdown(self, force: bool = False) -> None:
         """Stop the engine, and wait until it is gone. BadInput while jobs run, unless forced."""
-        raise NotImplementedError
+        await self._ask(protocol.Shutdown(force), protocol.Done)
+        await self.close()
+        if not self._line.private:
+            await asyncio.to_thread(launch.wait_until_gone, self._line)
 
     def on_notice(self, callback: Callable[[AnyNotice], None]) -> Callable[[], None]:
         """Call back for each JobChanged, ModelChanged, ...; returns what undoes it."""
-        raise NotImplementedError
+        return _listed(callback, self._heard_notice)
 
     def on_lost(self, callback: Callable[[Lost], None]) -> Callable[[], None]:
         """Call back once when the engine dies; returns what undoes it."""
-        raise NotImplementedError
+        return _listed(callback, self._heard_lost)
 
     async def close(self) -> None:
         """Hang up. Jobs of a background engine go on; a private engine ends."""
-        raise NotImplementedError
+        self.lost.cancel()
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+        self._why = self._why or "the connection to the engine was closed"
+        self._abandon(RunFailed(self._why))
+        self._writer.close()
+        if self._line.private:
+            await asyncio.to_thread(launch.see_off, self._line)
 
     async def __aenter__(self) -> Engine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def _ask(
+        self,
+        call: AnyCall,
+        kind: type[_Reply],
+        at_once: Callable[[_Reply], None] = lambda reply: None,
+    ) -> _Reply:
+        """The answer to a call. `at_once` sees it before any later message is read."""
+        if self._listening.done():
+            raise RunFailed(self._why)
+        answer = asyncio.get_running_loop().create_future()
+        ticket = next(self._tickets)
+        self._awaited[ticket] = _Awaited(kind, answer, at_once)
+        try:
+            self._writer.write(protocol.frame(protocol.Call(ticket, call)))
+            return await answer
+        finally:
+            del self._awaited[ticket]
+
+    async def _listen(self) -> None:
+        """Read until the engine is gone, then tell everybody who waits."""
+        try:
+            while (body := await read_frame(self._reader)) is not None:
+                self._hear(protocol.decode_from_engine(body))
+        except (FrameTooLong, msgspec.MsgspecError) as error:
+            self._why = f"it sent what can't be read ({error}); restart it"
+            self._writer.close()
+        await self._was_lost()
+
+    def _hear(self, message: protocol.Reply | protocol.Event | protocol.Notice) -> None:
+        match message:
+            case protocol.Event():
+                self._hear_event(message)
+            case protocol.Reply(ticket=ticket, body=body) if ticket in self._awaited:
+                self._awaited[ticket].hear(body)
+            case protocol.Notice(body=protocol.EngineStopping(reason=reason)):
+                self._why = reason
+                self._pass_on(message.body)
+            case protocol.Notice(body=body):
+                self._pass_on(body)
+
+    def _hear_event(self, event: protocol.Event) -> None:
+        watching = self._jobs.get(event.job, [])
+        for job in watching:
+            job._hear(event)
+        if watching and all(job.ended for job in watching):
+            del self._jobs[event.job]
+
+    def _pass_on(self, notice: AnyNotice) -> None:
+        for callback in self._heard_notice:
+            asyncio.get_running_loop().call_soon(callback, notice)
+
+    async def _was_lost(self) -> None:
+        lost = await asyncio.to_thread(self._obituary)
+        self._why = lost.reason
+        self._abandon(RunFailed(lost.reason, lost.details))
+        if not self.lost.done():
+            self.lost.set_result(lost)
+        for callback in self._heard_lost:
+            asyncio.get_running_loop().call_soon(callback, lost)
+
+    def _obituary(self) -> Lost:
+        line = self._line
+        how = launch.how_it_ended(line.process) if line.process else ""
+        reason = self._why or (f"the engine died ({how})" if how else "the engine died")
+        return Lost(
+            f"{reason}; its log is {line.log}", line.log, log_file.tail(line.log, line.since)
+        )
+
+    def _abandon(self, error: RunFailed) -> None:
+        """End everything that still waits for the engine."""
+        for awaited in self._awaited.values():
+            awaited.fail(error)
+        for job in itertools.chain.from_iterable(self._jobs.values()):
+            job._end(error)
+        self._jobs.clear()
+
+
+def _error(reason: str, details: str, exit_status: int) -> EngineError:
+    kinds = {kind.exit_status: kind for kind in (BadInput, RunCancelled, RunFailed)}
+    return kinds.get(exit_status, RunFailed)(reason, details)
+
+
+def _listed(
+    callback: Callable[[_Heard], None], place: list[Callable[[_Heard], None]]
+) -> Callable[[], None]:
+    place.append(callback)
+    return lambda: place.remove(callback)

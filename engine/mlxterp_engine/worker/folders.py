@@ -49,10 +49,6 @@ def socket_path() -> Path:
     return runtime_folder() / _SOCKET
 
 
-def lock_path() -> Path:
-    return runtime_folder() / "engine.lock"
-
-
 def log_path() -> Path:
     """The background engine's log."""
     return state_folder() / "engine.log"

@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
 from mlxterp_engine.experiments import AnyPart, BadInput, Price, Started, Step
 from mlxterp_engine.worker.job_ids import JobIds
 from mlxterp_engine.worker.protocol import (
@@ -29,6 +27,8 @@ from mlxterp_engine.worker.protocol import (
     frame,
 )
 from mlxterp_engine.worker.tasks import Task
+
+import msgspec
 
 MOST_WAITING = 1000
 MOST_ENDED = 100

@@ -11,10 +11,10 @@ from __future__ import annotations
 import struct
 from typing import Literal
 
-import msgspec
-
 from mlxterp_engine.experiments import AnyPart, ModelCard, Price, Started, Step
 from mlxterp_engine.worker.tasks import Outcome, Task
+
+import msgspec
 
 VERSION = 1
 MAX_FRAME = 1 << 30

@@ -20,7 +20,7 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.worker.archive import Archive
-from mlxterp_engine.worker.jobs import Ending, Job, JobQueue
+from mlxterp_engine.worker.jobs import Ending, Job, JobQueue, task_name
 from mlxterp_engine.worker.protocol import (
     AnyNotice,
     Cancelled,
@@ -32,7 +32,7 @@ from mlxterp_engine.worker.protocol import (
 )
 from mlxterp_engine.worker.tasks import Outcome, Task
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MEMORY_INTERVAL = 0.5  # seconds between two looks at what MLX holds
 
@@ -86,7 +86,7 @@ class Runner:
             self._run(job)
 
     def _broken(self, error: Exception) -> None:
-        log.exception("the engine could not start")
+        logger.exception("the engine could not start")
         self.reason = f"the engine could not start: {_one_line(error)}"
         self.details = traceback.format_exc()
         self._become("broken")
@@ -96,9 +96,10 @@ class Runner:
         self._tell(EngineChanged(state, self.reason, self.details))
 
     def _run(self, job: Job) -> None:
-        log.info("job %s begins: %s", job.id, job.task)
+        logger.info("job %s begins: %s", job.id, task_name(job.task))
         ending = self._ending(job)
-        log.info("job %s ends: %s", job.id, _described(ending))
+        logger.info("job %s ends: %s", job.id, _described(ending))
+        self._notice_model()
         self._look_at_memory()
         self._keep(job, ending)
         try:
@@ -114,9 +115,9 @@ class Runner:
         except EngineError as error:
             return Failed(str(error), error.details, error.exit_status)
         except Exception as error:  # a fault of ours must end the job, not the engine
-            log.exception("job %s failed", job.id)
+            logger.exception("job %s failed", job.id)
             return Failed(
-                f"{type(error).__name__} while running {job.info().experiment}: {_one_line(error)}",
+                f"{type(error).__name__} while running {task_name(job.task)}: {_one_line(error)}",
                 traceback.format_exc(),
             )
 
@@ -129,7 +130,6 @@ class Runner:
                 self._queue.post(job, next(parts))
                 self._look_around()
         except StopIteration as end:
-            self._notice_model()
             return self._saved(job, end.value)
         finally:
             parts.close()
@@ -146,7 +146,7 @@ class Runner:
         try:
             self._archive.end(job.ended_info(ending), ending)
         except OSError:
-            log.exception("job %s could not be kept on disk", job.id)
+            logger.exception("job %s could not be kept on disk", job.id)
 
     def _look_around(self) -> None:
         """Between two evaluations: what changed that clients want to know?"""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from mlxterp_engine.experiments import AnyRequest, ModelCard, Result
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Device, DTypeChoice
+
+import msgspec
 
 
 class OpenModel(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag="open-model"):
@@ -29,7 +29,6 @@ class ListModels(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", ta
 class Examine(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag="doctor"):
     """Device, BLAS, numeric parity, versions, folders."""
 
-    model: str = DEFAULT_MODEL
     device: Device = "auto"
 
 

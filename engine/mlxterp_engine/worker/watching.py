@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mlxterp_engine.worker.jobs import Job, Posted
+from mlxterp_engine.worker.jobs import Ending, Job, Posted
+from mlxterp_engine.worker.protocol import Event, frame
 
 STEP_INTERVAL = 0.1  # seconds; ten steps a second are as many as anybody reads
 
@@ -11,7 +12,8 @@ class Watching:
     """A place in a job's events. Holds no copies, so that a slow client costs nothing."""
 
     def __init__(self, job: Job, seq: int = 0) -> None:
-        self.job = job
+        self.job_id = job.id
+        self._job = job
         self._seq = seq
         self._step_due = 0.0
 
@@ -21,7 +23,7 @@ class Watching:
         A step that comes too early waits when it is the last event, and is left out when
         something newer follows.
         """
-        while (found := self.job.at_or_after(self._seq)) is not None:
+        while (found := self._job.at_or_after(self._seq)) is not None:
             posted, last = found
             early = posted.step and now < self._step_due
             if early and last:
@@ -34,9 +36,28 @@ class Watching:
     @property
     def over(self) -> bool:
         """Whether the job has ended and its last event was sent."""
-        return self.job.seen_to_the_end(self._seq)
+        return self._job.seen_to_the_end(self._seq)
 
     def _send(self, posted: Posted, now: float) -> bytes:
         if posted.step:
             self._step_due = now + STEP_INTERVAL
         return posted.frame
+
+
+class Remembered:
+    """The view of a job of which only its end was kept."""
+
+    def __init__(self, job_id: str, seq: int, ending: Ending) -> None:
+        self.job_id = job_id
+        self._frame: bytes | None = frame(Event(job_id, seq, ending))
+
+    def next(self, now: float) -> bytes | None:
+        sent, self._frame = self._frame, None
+        return sent
+
+    @property
+    def over(self) -> bool:
+        return self._frame is None
+
+
+View = Watching | Remembered
