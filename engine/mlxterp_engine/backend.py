@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from dataclasses import dataclass
+from importlib import metadata
 
 from mlxterp_engine.openblas import Blas, preload
 
+_start = time.perf_counter()
 BLAS: Blas = preload()
+
+from mlxterp_engine.experiments.errors import BadInput  # noqa: E402
+from mlxterp_engine.experiments.request import Device, DTypeChoice  # noqa: E402
 
 import mlx.core as mx  # noqa: E402
 import numpy as np  # noqa: E402
 
-from mlxterp_engine.experiments.errors import BadInput  # noqa: E402
-from mlxterp_engine.experiments.request import Device, DTypeChoice  # noqa: E402
+IMPORT_SECONDS = time.perf_counter() - _start
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 
@@ -72,3 +78,26 @@ def as_numpy(array: mx.array) -> np.ndarray:
 def memory() -> tuple[int, int]:
     """Bytes that MLX holds in arrays now, and the most since the last reset."""
     return mx.get_active_memory(), mx.get_peak_memory()
+
+
+def cuda_overwritten() -> str:
+    """What is wrong and the remedy when mlx-cpu's library lies over mlx-cuda's; else ''.
+
+    Both wheels hold mlx/lib/libmlx.so, and whichever was installed last stays.
+    """
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"].lower()
+        if name.startswith("mlx-cuda") and not _is_its_own(distribution):
+            return (
+                f"{name} {distribution.version} is installed and mlx-cpu's library lies over it; "
+                f"python -m pip install --force-reinstall --no-deps {name}=={distribution.version}"
+            )
+    return ""
+
+
+def _is_its_own(distribution: metadata.Distribution) -> bool:
+    """Whether libmlx.so on disk has the size that this distribution recorded for it."""
+    for file in distribution.files or []:
+        if file.name == "libmlx.so" and file.size is not None:
+            return os.path.getsize(str(file.locate())) == file.size
+    return True

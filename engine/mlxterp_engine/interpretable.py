@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from mlxterp_engine import backend  # before mlx
+from mlxterp_engine import backend
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
 from mlxterp_engine.experiments.result import ModelCard
@@ -19,7 +19,8 @@ from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOper
 from mlxterp_engine.tracing.proofs import Pace
 from mlxterp_engine.tracing.sites import Site, SiteTable
 
-import mlx.core as mx  # isort: skip
+import mlx.core as mx
+import numpy as np
 
 Prompt = str | Sequence[int] | mx.array
 Interventions = Mapping[str, Operation | PositionedOperation]
@@ -32,7 +33,11 @@ class InterpretableModel:
     """
 
     def __init__(
-        self, reference: str = DEFAULT_MODEL, *, device: Device = "auto", dtype: DTypeChoice = "auto"
+        self,
+        reference: str = DEFAULT_MODEL,
+        *,
+        device: Device = "auto",
+        dtype: DTypeChoice = "auto",
     ) -> None:
         from mlxterp_engine.opening import open_parts
 
@@ -97,7 +102,7 @@ class InterpretableModel:
     def _ids(self, prompt: Prompt, bos: Bos) -> list[int]:
         if isinstance(prompt, str):
             return self.encode(prompt, bos)
-        ids = [int(i) for i in (prompt.tolist() if isinstance(prompt, mx.array) else prompt)]
+        ids = [int(i) for i in (np.array(prompt) if isinstance(prompt, mx.array) else prompt)]
         bad = [i for i in ids if not 0 <= i < self.card.vocab_size]
         if bad or not ids:
             raise BadInput(

@@ -127,4 +127,12 @@ def _object_needing(library: str, machine: int) -> bytes:
         (0, 0),
     ]
     dynamic = b"".join(struct.pack("<QQ", *entry) for entry in entries)
-    return header + load + dynamic_header + dynamic + bytes(24) + struct.pack("<4I", 1, 1, 0, 0) + strings
+    return (
+        header
+        + load
+        + dynamic_header
+        + dynamic
+        + bytes(24)
+        + struct.pack("<4I", 1, 1, 0, 0)
+        + strings
+    )

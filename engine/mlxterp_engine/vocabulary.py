@@ -7,12 +7,13 @@ stays there. Both ways are one function, `summarise`, and tested against each ot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from mlxterp_engine.backend import as_numpy
 
 import mlx.core as mx
 import numpy as np
-
-from mlxterp_engine.backend import as_numpy
 
 ROWS_AT_A_TIME = 4  # 4 × 49 152 float32 = 0.8 MB: the temporaries stay in a core's cache
 
@@ -29,21 +30,15 @@ class Reference:
     top: np.ndarray
 
 
-@dataclass(frozen=True)
-class Summary:
-    """Per row of logits. Probabilities and ranks are over the whole vocabulary.
+Summary = dict[str, np.ndarray]
+"""Per row of logits, over the whole vocabulary: top_ids, top_probs [row, k], best first;
+entropy, kl [row], nats; final_rank [row], the 0-based rank of the token that is top in the
+row's final distribution; with a target, target_prob and target_rank [row]."""
 
-    top_ids, top_probs [row, k], best first; entropy, kl [row], nats; final_rank [row],
-    0-based; target_prob, target_rank [row] or None.
-    """
 
-    top_ids: np.ndarray
-    top_probs: np.ndarray
-    entropy: np.ndarray
-    kl: np.ndarray
-    final_rank: np.ndarray
-    target_prob: np.ndarray | None
-    target_rank: np.ndarray | None
+def joined(parts: Sequence[Summary]) -> Summary:
+    """The rows of several summaries, one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def reference(logits: mx.array) -> Reference:
@@ -60,23 +55,20 @@ def reference(logits: mx.array) -> Reference:
 
 
 def summarise(
-    logits: mx.array, final: Reference, top_k: int, target: int | None = None
+    logits: mx.array, at: np.ndarray, final: Reference, top_k: int, target: int | None = None
 ) -> Summary:
     """What rows of logits say, beside the final distributions of their positions.
 
-    logits: [layer, pos, vocab] or [pos, vocab]; rows of the answer are layer-major.
+    logits [row, vocab]; at [row]: the position that each row belongs to.
     """
-    positions = logits.shape[-2]
-    flat = logits.reshape(-1, logits.shape[-1]).astype(mx.float32)
     if mx.default_device() == mx.gpu:
-        return _summarise_on_device(flat, final, top_k, target)
-    values = as_numpy(flat)
-    parts = []
-    for start in range(0, len(values), ROWS_AT_A_TIME):
-        y = values[start : start + ROWS_AT_A_TIME]
-        at = (start + np.arange(len(y))) % positions
-        parts.append(_summarise_rows(y, at, final, top_k, target))
-    return Summary(*(_joined(column) for column in zip(*map(_columns, parts), strict=True)))
+        return _summarise_on_device(logits.astype(mx.float32), at, final, top_k, target)
+    values = as_numpy(logits.astype(mx.float32))
+    starts = range(0, len(values), ROWS_AT_A_TIME)
+    slices = [slice(start, start + ROWS_AT_A_TIME) for start in starts]
+    return joined(
+        [_summarise_rows(values[rows], at[rows], final, top_k, target) for rows in slices]
+    )
 
 
 def _summarise_rows(
@@ -90,22 +82,23 @@ def _summarise_rows(
     log_sum_exp = peak[:, 0] + np.log(total)
     top_ids = _top_k(y, top_k)
     top_logits = np.take_along_axis(y, top_ids, axis=-1)
-    return Summary(
-        top_ids=top_ids.astype(np.int32),
-        top_probs=np.exp(top_logits - log_sum_exp[:, None]),
-        entropy=np.log(total) - _row_dot(e, shifted) / total,
-        kl=final.negative_entropy[at] - (_row_dot(final.probs[at], y) - log_sum_exp),
-        final_rank=_rank(y, np.take_along_axis(y, final.top[at, None], axis=-1)),
-        target_prob=None if target is None else e[:, target] / total,
-        target_rank=None if target is None else _rank(y, y[:, target, None]),
-    )
+    columns = {
+        "top_ids": top_ids.astype(np.int32),
+        "top_probs": np.exp(top_logits - log_sum_exp[:, None]),
+        "entropy": np.log(total) - _row_dot(e, shifted) / total,
+        "kl": final.negative_entropy[at] - (_row_dot(final.probs[at], y) - log_sum_exp),
+        "final_rank": _rank(y, np.take_along_axis(y, final.top[at, None], axis=-1)),
+    }
+    if target is not None:
+        columns["target_prob"] = e[:, target] / total
+        columns["target_rank"] = _rank(y, y[:, target, None])
+    return columns
 
 
 def _summarise_on_device(
-    y: mx.array, final: Reference, top_k: int, target: int | None
+    y: mx.array, at: np.ndarray, final: Reference, top_k: int, target: int | None
 ) -> Summary:
     """MLX's way: one evaluation, and only the small answers leave the device."""
-    at = np.arange(y.shape[0]) % len(final.top)
     probs = mx.array(final.probs)[mx.array(at)]
     log_sum_exp = mx.logsumexp(y, axis=-1)
     log_probs = y - log_sum_exp[:, None]
@@ -114,18 +107,18 @@ def _summarise_on_device(
     top_ids = mx.take_along_axis(candidates, order, axis=-1)
     final_logit = mx.take_along_axis(y, mx.array(final.top[at])[:, None], axis=-1)
     cross = (probs * y).sum(axis=-1) - log_sum_exp
-    columns = [
-        top_ids,
-        mx.exp(mx.take_along_axis(log_probs, top_ids, axis=-1)),
-        -(mx.exp(log_probs) * log_probs).sum(axis=-1),
-        mx.array(final.negative_entropy[at]) - cross,
-        (y > final_logit).sum(axis=-1),
-    ]
+    columns = {
+        "top_ids": top_ids,
+        "top_probs": mx.exp(mx.take_along_axis(log_probs, top_ids, axis=-1)),
+        "entropy": -(mx.exp(log_probs) * log_probs).sum(axis=-1),
+        "kl": mx.array(final.negative_entropy[at]) - cross,
+        "final_rank": (y > final_logit).sum(axis=-1),
+    }
     if target is not None:
-        columns += [mx.exp(log_probs[:, target]), (y > y[:, target, None]).sum(axis=-1)]
+        columns["target_prob"] = mx.exp(log_probs[:, target])
+        columns["target_rank"] = (y > y[:, target, None]).sum(axis=-1)
     mx.eval(columns)
-    ready = [as_numpy(column) for column in columns]
-    return Summary(*ready, *([None] * (7 - len(ready))))
+    return {name: as_numpy(column) for name, column in columns.items()}
 
 
 def _top_k(y: np.ndarray, k: int) -> np.ndarray:
@@ -144,11 +137,3 @@ def _rank(y: np.ndarray, value: np.ndarray) -> np.ndarray:
 def _row_dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Row by row Σ a·b, each row alone, so that the same rows give the same bits in any batch."""
     return np.array([np.dot(x, y) for x, y in zip(a, b, strict=True)], dtype=np.float32)
-
-
-def _columns(part: Summary) -> list[np.ndarray | None]:
-    return [getattr(part, name) for name in Summary.__dataclass_fields__]
-
-
-def _joined(column: tuple[np.ndarray | None, ...]) -> np.ndarray | None:
-    return None if column[0] is None else np.concatenate(column)  # type: ignore[arg-type]

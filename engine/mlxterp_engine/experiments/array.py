@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
 DType = Literal["float32", "int32", "bool"]
-FORMATS: dict[str, str] = {"float32": "f", "int32": "i", "bool": "?"}
+FORMATS: dict[str, Any] = {"float32": "f", "int32": "i", "bool": "?"}
 
 
 class Array(msgspec.Struct, frozen=True, eq=False):
@@ -32,7 +32,9 @@ class Array(msgspec.Struct, frozen=True, eq=False):
         name = str(values.dtype)
         if name not in FORMATS:
             raise ValueError(f"arrays of {name} do not cross the wire; cast to float32 or int32")
-        return cls(name, tuple(int(n) for n in values.shape), memoryview(values.tobytes()))
+        return cls(
+            cast(DType, name), tuple(int(n) for n in values.shape), memoryview(values.tobytes())
+        )
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -46,7 +48,7 @@ class Array(msgspec.Struct, frozen=True, eq=False):
     @property
     def values(self) -> memoryview:
         """A typed view with this shape: `a.values[row, column]`. Not for empty arrays."""
-        return self.data.cast("B").cast(FORMATS[self.dtype], self.shape)  # type: ignore[call-overload]
+        return self.data.cast("B").cast(FORMATS[self.dtype], self.shape)
 
     def tolist(self) -> Any:
         """Nested lists, as deep as the shape."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from mlxterp_engine.experiments.array import Array
 from mlxterp_engine.experiments.request import Request, check_prompt, check_range
+
+import msgspec
 
 
 class LogitLens(Request, frozen=True, kw_only=True, tag="logit-lens"):

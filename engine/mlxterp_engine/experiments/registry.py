@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
 from mlxterp_engine.experiments.request import Request
 from mlxterp_engine.experiments.trace import Trace
+
+import msgspec
 
 AnyRequest = LogitLens | Trace
 AnyPart = LogitLensRow

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
-
 from mlxterp_engine.experiments.errors import BadInput
+
+import msgspec
 
 DEFAULT_MODEL = "smollm2-135m"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from mlxterp_engine.experiments.array import Array
+
+import msgspec
 
 
 class Contract(msgspec.Struct, frozen=True):

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-import mlx.core as mx
-import mlx.nn as nn
-
+from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.models.calls import Around, calls_through
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
 
 SUM_TOLERANCE = 1e-4  # of the largest entry: float32 additions in another order; 2e-2 below
 LOW_PRECISION_TOLERANCE = 2e-2  # bfloat16 keeps 8 bits
@@ -51,6 +53,8 @@ class Anatomy:
     d_head: int
     d_model: int
     d_mlp: int
+    vocab_size: int
+    tied: bool
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,6 +79,7 @@ def discover(net: nn.Module, ids: mx.array) -> Anatomy:
     """Watch `net(ids)` and name its parts. ids: [1, pos], a few varied tokens."""
     top = _watch(net, ids)
     calls = list(top.within())
+    mx.eval([call.output for call in calls if isinstance(call.output, mx.array)])
     layers = list(net.layers)  # type: ignore[arg-type]
     of_layer = [_only_call(calls, layer) for layer in layers]
     embed = _producer(calls, of_layer[0].args[0])
@@ -84,16 +89,19 @@ def discover(net: nn.Module, ids: mx.array) -> Anatomy:
     kernels = [kernel for call in of_layer for kernel in call.all_kernels()]
     heads, kv_heads, d_head = _head_sizes(kernels, missing)
     neurons = _only_call(calls, blocks[0].neurons).args[0] if blocks[0].neurons else None
+    head = next((call for call in calls if call.output is top.output), None)
     return Anatomy(
         embed=embed.module,
         blocks=blocks,
         final_norm=final_norm.module,
-        unembed=_unembed(net, embed.module, final_norm, calls, top.output),
+        unembed=_unembed(embed.module, final_norm.module, head and head.module),
         heads=heads,
         kv_heads=kv_heads,
         d_head=d_head,
         d_model=of_layer[0].args[0].shape[-1],
         d_mlp=0 if neurons is None else neurons.shape[-1],
+        vocab_size=top.output.shape[-1],
+        tied=head is None,
         missing=missing,
     )
 
@@ -181,17 +189,18 @@ def _block(call: _Call, missing: dict[str, str]) -> Block:
 
 def _increments(block: _Call) -> tuple[_Call, _Call] | None:
     """The two children whose outputs sum to the block's update, in the order of their calls."""
-    before, after = block.args[0], block.output
-    if not isinstance(after, mx.array):
+    if not isinstance(block.output, mx.array):
         return None
-    update = after - before
-    children = [
-        call
+    after = as_numpy(block.output)
+    update = after - as_numpy(block.args[0])
+    outputs = [
+        (call, as_numpy(call.output))
         for call in block.inside
         if isinstance(call.output, mx.array) and call.output.shape == after.shape
     ]
-    for first, second in combinations(children, 2):
-        if _same(first.output + second.output, update, scale=after):
+    tolerance = _tolerance(block.output)
+    for (first, one), (second, other) in combinations(outputs, 2):
+        if _same(one + other, update, after, tolerance):
             return first, second
     return None
 
@@ -199,13 +208,18 @@ def _increments(block: _Call) -> tuple[_Call, _Call] | None:
 def _takes(block: _Call, array: mx.array) -> bool:
     """Whether some child reads this value."""
     inputs = [call.args[0] for call in block.inside if call.args]
-    return any(x.shape == array.shape and _same(x, array, scale=array) for x in inputs)
+    wanted, tolerance = as_numpy(array), _tolerance(array)
+    return any(
+        x.shape == array.shape and _same(as_numpy(x), wanted, wanted, tolerance) for x in inputs
+    )
 
 
-def _same(a: mx.array, b: mx.array, scale: mx.array) -> bool:
-    tolerance = SUM_TOLERANCE if a.dtype == mx.float32 else LOW_PRECISION_TOLERANCE
-    error = mx.abs(a.astype(mx.float32) - b.astype(mx.float32)).max()
-    return (error <= tolerance * mx.abs(scale.astype(mx.float32)).max()).item()
+def _tolerance(array: mx.array) -> float:
+    return SUM_TOLERANCE if array.dtype == mx.float32 else LOW_PRECISION_TOLERANCE
+
+
+def _same(a: np.ndarray, b: np.ndarray, scale: np.ndarray, tolerance: float) -> bool:
+    return bool(np.abs(a - b).max() <= tolerance * np.abs(scale).max())
 
 
 def _neurons(block: _Call, mlp_out: _Call) -> nn.Module | None:
@@ -229,13 +243,13 @@ def _head_sizes(
 
 
 def _unembed(
-    net: nn.Module, embed: nn.Module, final_norm: _Call, calls: list[_Call], logits: mx.array
+    embed: nn.Module, norm: nn.Module, head: nn.Module | None
 ) -> Callable[[mx.array], mx.array]:
-    """Final norm and head as the model itself applies them: [..., d_model] -> [..., vocab]."""
-    norm = final_norm.module
-    after = calls[calls.index(final_norm) + 1 :]
-    head = next((c for c in after if c.output is logits), None)
-    project = head.module if head else getattr(embed, "as_linear", None)
+    """Final norm and head as the model itself applies them: [..., d_model] -> [..., vocab].
+
+    Without a head of its own a model unembeds with its embedding (tied).
+    """
+    project = head or getattr(embed, "as_linear", None)
     if project is None:
         raise BadInput("this architecture's unembedding was not found: no head, no tied embedding")
-    return lambda hidden: project(norm(hidden))
+    return lambda hidden: project(norm(hidden))  # type: ignore[operator]

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from mlxterp_engine.experiments.errors import RunFailed
+
 import mlx.core as mx
 import mlx.nn as nn
-
-from mlxterp_engine.experiments.errors import RunFailed
 
 Original = Callable[..., Any]
 Around = Callable[[Original, tuple[Any, ...], dict[str, Any]], Any]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mlxterp_engine.backend import DTYPES, Place
+from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.experiments.result import Step
+from mlxterp_engine.models.gguf_file import GGUFModel
+
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
-
-from mlxterp_engine.backend import DTYPES, Place
-from mlxterp_engine.experiments.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,17 @@ class Network:
     dtype: str
 
 
-def load_gguf_network(model: Any, place: Place) -> Network:
+def load_gguf_network(model: GGUFModel, place: Place) -> Generator[Step, None, Network]:
     """A GGUF file's network, dequantised exactly to float32 unless another dtype is asked for."""
     classes = architecture_file(model.config["model_type"])
     net = classes.Model(classes.ModelArgs.from_dict(model.config))
     dtype = DTYPES[place.dtype or "float32"]
     _check_memory(model.parameters * dtype.size, str(model.path))
-    weights = [(name, mx.array(values).astype(dtype)) for name, values in model.weights()]
+    weights: list[tuple[str, mx.array]] = []
+    for name, values in model.weights():
+        weights.append((name, mx.array(values).astype(dtype)))
+        done = sum(array.size for _, array in weights) / model.parameters
+        yield Step(min(done, 1.0), 1.0, "reading weights")
     try:
         net.load_weights(weights)
     except ValueError as error:

@@ -26,7 +26,8 @@ class Kernel:
 
     @classmethod
     def from_call(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Kernel:
-        return cls(*args[:3], kwargs["scale"], kwargs.get("mask"), kwargs.get("sinks"))
+        q, k, v = args[:3]
+        return cls(q, k, v, kwargs["scale"], kwargs.get("mask"), kwargs.get("sinks"))
 
     def pattern(self) -> mx.array:
         """softmax(q k^T · scale + mask): [batch, head, destination, source].

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import mlx.core as mx
-
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.models.anatomy import Anatomy, Block
 from mlxterp_engine.models.calls import Around, calls_through
 from mlxterp_engine.tracing.attention import Kernel
 from mlxterp_engine.tracing.interventions import Edit
 from mlxterp_engine.tracing.sites import HEAD_KINDS, Site
+
+import mlx.core as mx
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class _Pass:
         self.recorded: dict[Site, mx.array] = {}
         self.consumed: set[Site] = set()
         self.block: int | None = None
-        self.residual: mx.array | None = None
+        self.stream: mx.array | None = None
 
     def touches(self, *sites: Site) -> bool:
         return any(site in self.record or site in self.edits for site in sites)
@@ -114,25 +114,31 @@ class _Pass:
     def _whole_block(self, index: int) -> Around:
         def around(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             self.block = index
-            self.residual = self.visit(Site("resid_pre", index), args[0])
-            output = original(self.residual, *args[1:], **kwargs)
+            self.stream = self.visit(Site("resid_pre", index), args[0])
+            output = original(self.stream, *args[1:], **kwargs)
             return self.visit(Site("resid_post", index), output)
 
         return around
 
     def _attention_output(self, index: int) -> Around:
-        """attn_out, and resid_mid, which no module puts out: an edit there goes through attn_out."""
+        """attn_out, and resid_mid: no module puts it out, so an edit goes through attn_out."""
         mid = Site("resid_mid", index)
 
         def around(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             increment = self.visit(Site("attn_out", index), original(*args, **kwargs))
             if not self.touches(mid):
                 return increment
-            before = self.residual + increment
+            residual = self._residual()
+            before = residual + increment
             after = self.visit(mid, before)
-            return increment if after is before else after - self.residual
+            return increment if after is before else after - residual
 
         return around
+
+    def _residual(self) -> mx.array:
+        if self.stream is None:
+            raise BadInput("an attention ran outside a block; resid_mid is not known there")
+        return self.stream
 
     def _kernel(self, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> mx.array:
         at = {kind: Site(kind, self.block) for kind in HEAD_KINDS}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import mlx.core as mx
-
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.tracing.sites import HEAD_KINDS, Site
+
+import mlx.core as mx
 
 Operation = Callable[[mx.array], mx.array]
 

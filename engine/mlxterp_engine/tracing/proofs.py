@@ -7,17 +7,18 @@ another order cost a few units in the last place a layer; 16-bit floats keep 8 t
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import mlx.core as mx
-
-from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.result import Contract
 from mlxterp_engine.models.anatomy import Anatomy
 from mlxterp_engine.tracing.attention import per_query_head
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import add_vector, edit, replace_with
 from mlxterp_engine.tracing.sites import Site, SiteTable
+
+import mlx.core as mx
 
 TOLERANCES = {
     "trace_identity": (0.0, 0.0),  # bit for bit, in any precision
@@ -31,10 +32,14 @@ TOLERANCES = {
 
 @dataclass(frozen=True)
 class Pace:
-    """How long one forward pass takes here: seconds = start + per_token * tokens."""
+    """How long things take here: a forward pass, start + per_token * tokens, in seconds.
+
+    per_unembedding: seconds to turn one residual state into logits, many at a time.
+    """
 
     start: float
     per_token: float
+    per_unembedding: float
 
     def seconds(self, tokens: int) -> float:
         return self.start + self.per_token * tokens
@@ -86,8 +91,7 @@ def attention_rebuild(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.a
         rebuilt.append(edit(Site("attn.z", block), replace_with(z)))
     outputs = [Site("attn_out", block) for block in blocks]
     again = forward(net, anatomy, ids, record=outputs, edits=rebuilt)
-    mx.eval(list(run.sites.values()), list(again.sites.values()))
-    return max(relative_error(again.sites[site], run.sites[site]) for site in outputs)
+    return largest_error([(again.sites[site], run.sites[site]) for site in outputs])
 
 
 def lens_last_row(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
@@ -107,10 +111,9 @@ def backward_matches_difference(
     """
     places = [Site("resid_post", b) for b in sorted({0, sites.blocks // 2, sites.blocks - 1})]
     run = forward(net, anatomy, ids, record=places).evaluate()
-    second, first = mx.argsort(run.logits[0, -1])[-2:].tolist()
-    directions = {
-        site: _direction(run.sites[site], seed) for seed, site in enumerate(places)
-    }
+    ranked = mx.argsort(run.logits[0, -1])
+    first, second = ranked[-1], ranked[-2]
+    directions = {site: _direction(run.sites[site], seed) for seed, site in enumerate(places)}
 
     def difference(step: mx.array) -> mx.array:
         edits = [edit(site, add_vector(step * d)) for site, d in directions.items()]
@@ -121,7 +124,7 @@ def backward_matches_difference(
     slope = mx.grad(difference)(mx.array(0.0))
     measured = (difference(h) - difference(-h)) / (2 * h)
     mx.eval(slope, measured)
-    return abs((slope - measured).item()) / max(abs(measured.item()), 1e-6)
+    return relative_error(slope, measured)
 
 
 def _direction(state: mx.array, seed: int) -> mx.array:
@@ -135,23 +138,33 @@ def _direction(state: mx.array, seed: int) -> mx.array:
 
 def relative_error(found: mx.array, expected: mx.array) -> float:
     """max|found − expected| / max|expected|; NaN where either holds one."""
-    found, expected = found.astype(mx.float32), expected.astype(mx.float32)
-    scale = mx.abs(expected).max()
-    return (mx.abs(found - expected).max() / mx.maximum(scale, 1e-30)).item()
+    return largest_error([(found, expected)])
 
 
-def measure_pace(net: object, ids: mx.array) -> Pace:
-    """Two bare forwards of different length, after one to warm up."""
-    if ids.shape[1] < 4:
-        raise BadInput("a pace needs at least four tokens")
-    short = ids[:, : ids.shape[1] // 4]
+def largest_error(pairs: Sequence[tuple[mx.array, mx.array]]) -> float:
+    """The largest `relative_error` of some (found, expected), in one evaluation."""
+    errors = []
+    for found, expected in pairs:
+        found, expected = found.astype(mx.float32), expected.astype(mx.float32)
+        scale = mx.maximum(mx.abs(expected).max(), 1e-30)
+        errors.append(mx.abs(found - expected).max() / scale)
+    return float(as_numpy(mx.stack(errors)).max())
+
+
+def measure_pace(net: object, anatomy: Anatomy, ids: mx.array) -> Pace:
+    """Two bare forwards of different length and one unembedding, after one to warm up."""
+    count = ids.shape[1]
+    short = ids[:, : count // 4]
     _timed(net, short)
     quick, slow = _timed(net, short), _timed(net, ids)
-    per_token = max(slow - quick, 0.0) / (ids.shape[1] - short.shape[1])
-    return Pace(max(quick - per_token * short.shape[1], 1e-4), per_token)
+    per_token = max(slow - quick, 0.0) / (count - short.shape[1])
+    states = anatomy.embed(ids)  # type: ignore[operator]
+    unembedding = _timed(anatomy.unembed, states) / count
+    return Pace(max(quick - per_token * short.shape[1], 1e-4), per_token, unembedding)
 
 
-def _timed(net: object, ids: mx.array) -> float:
+def _timed(function: object, x: mx.array) -> float:
+    mx.eval(x)
     start = time.perf_counter()
-    mx.eval(net(ids))  # type: ignore[operator]
+    mx.eval(function(x))  # type: ignore[operator]
     return time.perf_counter() - start

@@ -33,7 +33,7 @@ BLOCK_KINDS = (
 HEAD_KINDS = ("attn.q", "attn.k", "attn.v", "attn.pattern", "attn.z")
 
 # What a site needs of the anatomy: a missing part takes these kinds with it.
-NEEDS = {kind: "attn" for kind in HEAD_KINDS}
+NEEDS: dict[str, str] = dict.fromkeys(HEAD_KINDS, "attn")
 
 _TRANSFORMER_LENS = {
     "hook_embed": "embed",
@@ -125,7 +125,9 @@ class SiteTable:
         if kind not in BLOCK_KINDS:
             raise self._unknown(address)
         if block >= self.blocks:
-            raise BadInput(f"{self.name} has no block {block}: blocks go from 0 to {self.blocks - 1}")
+            raise BadInput(
+                f"{self.name} has no block {block}: blocks go from 0 to {self.blocks - 1}"
+            )
         return Site(kind, block, self._head(address, kind, head))
 
     def match(self, globs: Iterable[str]) -> list[Site]:

@@ -1,0 +1,169 @@
+"""Open a model: find it, fetch it, load it, find its parts, prove them. With progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlxterp_engine import backend
+from mlxterp_engine.backend import Place
+from mlxterp_engine.experiments.request import Device, DTypeChoice
+from mlxterp_engine.experiments.result import Contract, ModelCard, Step
+from mlxterp_engine.interpretable import InterpretableModel, Parts
+from mlxterp_engine.models.anatomy import Anatomy, discover
+from mlxterp_engine.models.fetch import fetch
+from mlxterp_engine.models.gguf_file import read_gguf
+from mlxterp_engine.models.load import Network, load_folder_network, load_gguf_network
+from mlxterp_engine.models.resolve import Located
+from mlxterp_engine.models.tokenizer_folder import tokens_of_folder
+from mlxterp_engine.models.tokens import Tokens
+from mlxterp_engine.models.weights_hash import weights_sha256
+from mlxterp_engine.tracing.proofs import measure_pace, prove
+from mlxterp_engine.tracing.sites import BLOCK_KINDS, Site, SiteTable
+
+import mlx.core as mx
+
+PROBE_TOKENS = 8
+PACE_TOKENS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    located: Located
+    network: Network
+    tokens: Tokens
+    quantisation: str
+
+
+def opening(
+    reference: str, device: Device = "auto", dtype: DTypeChoice = "auto"
+) -> Generator[Step, None, Parts]:
+    """Yields progress, returns the parts. BadInput where the model can't be had or opened."""
+    place = backend.choose(device, dtype)
+    backend.settle(place)
+    located = yield from fetch(reference)
+    loaded = yield from _loading(located, place)
+    yield Step(0, 2, "finding its parts")
+    net, tokens = loaded.network.net, loaded.tokens
+    ids = probe_ids(tokens, PACE_TOKENS)
+    anatomy = discover(net, ids[:, :PROBE_TOKENS])
+    sites = SiteTable(
+        reference,
+        len(anatomy.blocks),
+        anatomy.heads,
+        anatomy.kv_heads,
+        anatomy.missing,
+        _module_aliases(net, anatomy),
+    )
+    yield Step(1, 2, "proving its numbers")
+    contracts = prove(net, anatomy, sites, ids[:, :PROBE_TOKENS])
+    pace = measure_pace(net, anatomy, ids)
+    card = _card(loaded, anatomy, sites, place, contracts)
+    return Parts(net, tokens, anatomy, sites, card, pace, place)
+
+
+def open_parts(reference: str, device: Device = "auto", dtype: DTypeChoice = "auto") -> Parts:
+    """`opening` without looking at its progress."""
+    steps = opening(reference, device, dtype)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def open_model(
+    reference: str, device: Device = "auto", dtype: DTypeChoice = "auto"
+) -> InterpretableModel:
+    return InterpretableModel.of(open_parts(reference, device, dtype))
+
+
+def probe_ids(tokens: Tokens, count: int) -> mx.array:
+    """Varied ordinary token ids [1, count], the same for a model each time."""
+    spread = tokens.vocab_size - 1
+    return mx.array([[1 + (i * i * 7919 + i * 104729) % spread for i in range(count)]])
+
+
+def _loading(located: Located, place: Place) -> Generator[Step, None, _Loaded]:
+    assert located.path is not None
+    yield Step(0, 1, "reading weights")
+    if located.kind == "gguf":
+        file = read_gguf(located.path)
+        network = yield from load_gguf_network(file, place)
+        return _Loaded(located, network, Tokens.of(file.vocabulary), file.quantisation)
+    network = load_folder_network(Path(located.path), place)
+    tokens = tokens_of_folder(Path(located.path))
+    return _Loaded(located, network, tokens, _quantisation(network.config))
+
+
+def _quantisation(config: dict[str, Any]) -> str:
+    quantisation = config.get("quantization") or config.get("quantization_config") or {}
+    bits = quantisation.get("bits")
+    return f"{bits}-bit" if bits else "none"
+
+
+def _module_aliases(net: Any, anatomy: Anatomy) -> dict[str, Site]:
+    """MLX's own module paths for what has a site: `model.layers.7.self_attn` is attn_out."""
+    paths = {id(module): path for path, module in net.named_modules()}
+    places = [(anatomy.embed, Site("embed")), (anatomy.final_norm, Site("final_norm"))]
+    for index, block in enumerate(anatomy.blocks):
+        places.append((block.module, Site("resid_post", index)))
+        places += [
+            (block.attn_out, Site("attn_out", index)),
+            (block.mlp_out, Site("mlp_out", index)),
+        ]
+    aliases = {paths[id(module)]: site for module, site in places if id(module) in paths}
+    return aliases | {"__model_output__": Site("logits")}
+
+
+def _card(
+    loaded: _Loaded,
+    anatomy: Anatomy,
+    sites: SiteTable,
+    place: Place,
+    contracts: dict[str, Contract],
+) -> ModelCard:
+    network, config = loaded.network, loaded.network.config
+    text_config = config.get("text_config", config)
+    return ModelCard(
+        reference=loaded.located.reference,
+        architecture=str(config.get("model_type", "unknown")),
+        provenance=loaded.located.provenance,
+        sha256=weights_sha256(loaded.located),
+        layers=len(anatomy.blocks),
+        heads=anatomy.heads,
+        kv_heads=anatomy.kv_heads,
+        d_model=anatomy.d_model,
+        d_head=anatomy.d_head,
+        d_mlp=anatomy.d_mlp,
+        vocab_size=anatomy.vocab_size,
+        context=int(text_config.get("max_position_embeddings") or 0),
+        parameters=network.parameters,
+        weight_bytes=network.bytes,
+        quantisation=loaded.quantisation,
+        tied=anatomy.tied,
+        adds_bos=loaded.tokens.adds_bos,
+        has_chat_template=loaded.tokens.has_chat_template,
+        device=place.label,
+        dtype=network.dtype,
+        sites=_site_kinds(sites),
+        missing_sites=sites.missing,
+        contracts=contracts,
+    )
+
+
+def _site_kinds(sites: SiteTable) -> list[str]:
+    blocks = [f"blocks.N.{kind}" for kind in BLOCK_KINDS if kind not in sites.missing]
+    return ["embed", *blocks, "final_norm", "logits"]
+
+
+def timed_opening(
+    reference: str, device: Device, dtype: DTypeChoice
+) -> Generator[Step, None, tuple[Parts, float]]:
+    """The parts, and the seconds that it took, imports included."""
+    start = time.perf_counter()
+    parts = yield from opening(reference, device, dtype)
+    return parts, time.perf_counter() - start + backend.IMPORT_SECONDS

@@ -1,0 +1,27 @@
+"""Which module computes which request. A new technique is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Protocol
+
+from mlxterp_engine.experiments import AnyPart, LogitLens, Price, Request, Step, Trace
+from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.techniques import logit_lens, trace
+from mlxterp_engine.techniques.findings import Findings, Prompted
+
+
+class Technique(Protocol):
+    """A module that computes one experiment."""
+
+    def price(self, model: InterpretableModel, request: Any, prompt: Prompted) -> Price: ...
+
+    def run(
+        self, model: InterpretableModel, request: Any, prompt: Prompted
+    ) -> Generator[AnyPart | Step, None, Findings]: ...
+
+
+TECHNIQUES: dict[type[Request], Technique] = {
+    LogitLens: logit_lens,
+    Trace: trace,
+}

@@ -1,0 +1,58 @@
+"""Record chosen sites of one forward pass, edited or not."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from mlxterp_engine.backend import as_numpy
+from mlxterp_engine.experiments import Contract, Price, Step, Trace
+from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.techniques.findings import Findings, Prompted
+from mlxterp_engine.tracing.proofs import relative_error
+from mlxterp_engine.tracing.sites import Site
+from mlxterp_engine.tracing.spoken import parse_edit
+
+import mlx.core as mx
+import numpy as np
+
+RECORDING = 1.15  # a full recording beside a bare forward, measured
+
+
+def price(model: InterpretableModel, request: Trace, prompt: Prompted) -> Price:
+    """Two passes: the recorded one, and the bare one that it is compared with."""
+    sites = model.sites.match(request.sites)
+    numbers = sum(_size(model, site, len(prompt.ids)) for site in sites)
+    passes = 1 + RECORDING
+    return Price(passes, passes * model.pace.seconds(len(prompt.ids)), 4 * numbers)
+
+
+def run(
+    model: InterpretableModel, request: Trace, prompt: Prompted
+) -> Generator[Step, None, Findings]:
+    """`trace_identity` is checked where nothing is edited; an edited run must differ."""
+    sites = model.sites.match(request.sites)
+    edits = [parse_edit(words, model.sites) for words in request.intervention]
+    yield Step(0, 2, "bare forward")
+    bare = model.run(prompt.ids)
+    mx.eval(bare.logits)
+    yield Step(1, 2, "recording")
+    result = model.run(prompt.ids, sites, edits).evaluate()
+    change = relative_error(result.logits, bare.logits)
+    contracts = {} if edits else {"trace_identity": Contract.of(change, 0.0)}
+    arrays = {"token_ids": np.array(prompt.ids, dtype=np.int32)}
+    arrays |= {str(site): as_numpy(array[0]) for site, array in result.sites.items()}
+    return Findings(arrays, contracts)
+
+
+def _size(model: InterpretableModel, site: Site, pos: int) -> int:
+    card = model.card
+    widths = {
+        "logits": card.vocab_size,
+        "mlp.post": card.d_mlp,
+        "attn.q": card.heads * card.d_head,
+        "attn.z": card.heads * card.d_head,
+        "attn.k": card.kv_heads * card.d_head,
+        "attn.v": card.kv_heads * card.d_head,
+        "attn.pattern": card.heads * pos,
+    }
+    return pos * widths.get(site.kind, card.d_model)
