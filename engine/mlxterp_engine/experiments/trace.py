@@ -5,6 +5,8 @@ from __future__ import annotations
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import Request, check_prompt
 
+import msgspec
+
 
 class Trace(Request, frozen=True, kw_only=True, tag="trace"):
     """Every site that a glob matches, e.g. `blocks.*.resid_post`, `blocks.5.attn.pattern`.
@@ -14,7 +16,7 @@ class Trace(Request, frozen=True, kw_only=True, tag="trace"):
 
     prompt: str
     sites: list[str]
-    intervention: list[str] = []
+    intervention: list[str] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
