@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
-
 from mlxterp_engine.experiments import BadInput
+
+import platformdirs
 
 # Left free beside what a download needs, for logs and results.
 SPARE_BYTES = 32 << 20

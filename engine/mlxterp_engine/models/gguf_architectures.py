@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
-
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.models.gguf_reader import GGUF
+
+import numpy as np
+from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
 
 Config = dict[str, Any]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from gguf import LlamaFileType
-
 from mlxterp_engine.models.gguf_architectures import architecture_of, config_of, tensor_names
 from mlxterp_engine.models.gguf_reader import GGUF
 from mlxterp_engine.models.gguf_tokenizer import Vocabulary, vocabulary_of
+
+import numpy as np
+from gguf import LlamaFileType
 
 
 @dataclass(frozen=True)

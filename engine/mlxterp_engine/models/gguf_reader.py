@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mlxterp_engine.experiments import BadInput
+
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFEndian, GGUFReader, GGUFValueType
 from gguf import quants as gguf_quants
 from gguf.gguf_reader import ReaderTensor
-
-from mlxterp_engine.experiments import BadInput
 
 MAGIC = b"GGUF"
 # Bytes of quantised rows dequantised at once: of 2^13 … 2^20, the fastest on the default

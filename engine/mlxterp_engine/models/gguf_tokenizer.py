@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.models.gguf_reader import GGUF
+
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, processors
 from tokenizers import pre_tokenizers as cut
 from tokenizers.models import BPE
-
-from mlxterp_engine.experiments import BadInput
-from mlxterp_engine.models.gguf_reader import GGUF
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 

@@ -43,7 +43,7 @@ def resolve(reference: str, cache: Path | None = None) -> Located:
     path = Path(reference).expanduser()
     if reference in CATALOGUE:
         _refuse_two_meanings(reference, path)
-        return _of_catalogue(CATALOGUE[reference], cache)
+        return of_catalogue(CATALOGUE[reference], cache)
     if path.is_dir():
         return _of_folder(reference, path)
     if path.exists():
@@ -88,7 +88,8 @@ def missing_weights(folder: Path) -> list[str]:
     return sorted(name for name in set(index.values()) if not (folder / name).exists())
 
 
-def _of_catalogue(entry: Entry, cache: Path) -> Located:
+def of_catalogue(entry: Entry, cache: Path) -> Located:
+    """Where a catalogue model lies, or would be fetched from."""
     if entry.wheel is None:
         return Located(entry.name, "folder", entry.folder, "comes with mlxterp-tui", entry)
     target = wheel_target(entry, cache)

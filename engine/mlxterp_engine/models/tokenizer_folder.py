@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, processors
-
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.models.tokens import Tokens
+
+from tokenizers import Tokenizer, processors
 
 
 def tokens_of_folder(folder: Path) -> Tokens:

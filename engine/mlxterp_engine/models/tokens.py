@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from tokenizers import Tokenizer
-
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.request import Bos
 from mlxterp_engine.models.chat_template import chat_renderer
 from mlxterp_engine.models.gguf_tokenizer import Vocabulary
 from mlxterp_engine.models.token_strings import space_mark, spelling
+
+from tokenizers import Tokenizer
 
 
 class Tokens:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.models.gguf_file import read_gguf
+from mlxterp_engine.models.gguf_reader import dequantise
+
 import numpy as np
 import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf import quants as gguf_quants
-
-from mlxterp_engine.experiments import BadInput
-from mlxterp_engine.models.gguf_file import read_gguf
-from mlxterp_engine.models.gguf_reader import dequantise
 
 Types = GGMLQuantizationType
 READABLE = [kind for kind in Types if hasattr(gguf_quants, kind.name)]
