@@ -30,6 +30,7 @@ class Answers:
         queue: JobQueue,
         runner: Runner,
         kept: Archive,
+        keeps: bool,
         stop: Callable[[str], None],
         log_file: str,
         check_writable: Callable[[str], None],
@@ -38,6 +39,7 @@ class Answers:
         self._queue = queue
         self._runner = runner
         self._kept = kept
+        self._keeps = keeps
         self._stop = stop
         self._log_file = log_file
         self._check_writable = check_writable
@@ -83,8 +85,18 @@ class Answers:
         if out is not None:
             await self._check_out(task, out)
         job = self._queue.submit(task, out, self._price(task))
+        self._note(job)
         client.watch(Watching(job))
         return protocol.Accepted(job.id, job.price)
+
+    def _note(self, job: Job) -> None:
+        """Leave a trace of the job, in case that the engine dies before it ends."""
+        if not self._keeps:
+            return
+        try:
+            self._kept.begin(job.info())
+        except OSError:
+            logger.exception("job %s could not be noted on disk", job.id)
 
     async def _check_out(self, task: Task, out: str) -> None:
         if not isinstance(task, Request):

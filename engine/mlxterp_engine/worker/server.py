@@ -51,7 +51,14 @@ class Server:
         keep = None if self.private else kept
         self.runner = Runner(self.queue, keep, self._tell_from_anywhere, write)
         self._answers = Answers(
-            self.queue, self.runner, kept, self.stop, str(log), check_writable, write
+            self.queue,
+            self.runner,
+            kept,
+            keeps=not self.private,
+            stop=self.stop,
+            log_file=str(log),
+            check_writable=check_writable,
+            write=write,
         )
         self._connections: set[Connection] = set()
         self._told: tuple[str, str] = ("", "")
