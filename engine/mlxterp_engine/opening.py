@@ -33,6 +33,7 @@ PACE_TOKENS = 32
 @dataclass(frozen=True, eq=False)
 class _Loaded:
     located: Located
+    path: Path
     network: Network
     tokens: Tokens
     quantisation: str
@@ -88,15 +89,16 @@ def probe_ids(tokens: Tokens, count: int) -> mx.array:
 
 
 def _loading(located: Located, place: Place) -> Generator[Step, None, _Loaded]:
-    assert located.path is not None
+    assert located.path is not None  # fetched
+    path = located.path
     yield Step(0, 1, "reading weights")
     if located.kind == "gguf":
-        file = read_gguf(located.path)
+        file = read_gguf(path)
         network = yield from load_gguf_network(file, place)
-        return _Loaded(located, network, Tokens.of(file.vocabulary), file.quantisation)
-    network = load_folder_network(Path(located.path), place)
-    tokens = tokens_of_folder(Path(located.path))
-    return _Loaded(located, network, tokens, _quantisation(network.config))
+        return _Loaded(located, path, network, Tokens.of(file.vocabulary), file.quantisation)
+    network = load_folder_network(path, place)
+    label = _quantisation(network.config)
+    return _Loaded(located, path, network, tokens_of_folder(path), label)
 
 
 def _quantisation(config: dict[str, Any]) -> str:
@@ -132,7 +134,7 @@ def _card(
         reference=loaded.located.reference,
         architecture=str(config.get("model_type", "unknown")),
         provenance=loaded.located.provenance,
-        sha256=weights_sha256(loaded.located),
+        sha256=weights_sha256(loaded.path),
         layers=len(anatomy.blocks),
         heads=anatomy.heads,
         kv_heads=anatomy.kv_heads,

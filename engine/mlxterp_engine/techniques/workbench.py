@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 from mlxterp_engine import backend
@@ -92,10 +93,14 @@ class Workbench:
 
     def _get_model(self, task: GetModel) -> Working:
         located = yield from fetch(task.model)
-        assert located.path is not None
-        size = sum(f.stat().st_size for f in _files(located.path))
+        assert located.path is not None  # fetched
+        size = sum(file.stat().st_size for file in _files(located.path))
         return ModelFetched(
-            located.reference, str(located.path), size, located.provenance, weights_sha256(located)
+            located.reference,
+            str(located.path),
+            size,
+            located.provenance,
+            weights_sha256(located.path),
         )
 
     def _list_models(self, task: ListModels) -> Working:
@@ -110,8 +115,8 @@ class Workbench:
         return task.model, task.device, task.dtype
 
 
-def _files(path: Any) -> list[Any]:
-    return [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
+def _files(path: Path) -> list[Path]:
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
 
 
 _PERFORM: dict[type, Any] = {

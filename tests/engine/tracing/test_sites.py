@@ -1,0 +1,93 @@
+"""Addresses: what is accepted, what is refused and in which words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.tracing.sites import BLOCK_KINDS, HEAD_KINDS, MODEL_KINDS, Site, SiteTable
+
+TABLE = SiteTable(
+    "toy",
+    blocks=4,
+    heads=6,
+    kv_heads=2,
+    missing={},
+    aliases={
+        "model.layers.2": Site("resid_post", 2),
+        "model.layers.2.self_attn": Site("attn_out", 2),
+        "__model_output__": Site("logits"),
+    },
+)
+
+sites = st.one_of(
+    st.sampled_from([Site(kind) for kind in MODEL_KINDS]),
+    st.builds(Site, st.sampled_from(BLOCK_KINDS), st.integers(0, 3)),
+    st.builds(Site, st.sampled_from(HEAD_KINDS), st.integers(0, 3), st.integers(0, 1)),
+)
+
+
+@given(sites)
+def test_an_address_reads_back_as_its_site(site):
+    assert TABLE.parse(str(site)) == site
+
+
+@given(st.text(max_size=30))
+def test_any_other_text_is_refused_in_words_and_never_crashes(text):
+    try:
+        site = TABLE.parse(text)
+    except BadInput as error:
+        assert "toy has no" in str(error) or "heads" in str(error)
+    else:
+        assert site.whole in TABLE.all()
+
+
+@pytest.mark.parametrize(
+    ("alias", "address"),
+    [
+        ("blocks.3.hook_resid_post", "blocks.3.resid_post"),
+        ("blocks.0.attn.hook_pattern", "blocks.0.attn.pattern"),
+        ("hook_embed", "embed"),
+        ("ln_final.hook_normalized", "final_norm"),
+        ("model.layers.2", "blocks.2.resid_post"),
+        ("model.model.layers.2.self_attn", "blocks.2.attn_out"),
+        ("__model_output__", "logits"),
+        ("blocks.1.attn.z[-1]", "blocks.1.attn.z[5]"),
+        ("blocks.1.attn.k[1]", "blocks.1.attn.k[1]"),
+    ],
+)
+def test_names_of_other_libraries_mean_the_same_place(alias, address):
+    assert str(TABLE.parse(alias)) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("blocks.2.resid_mdi", "closest: blocks.2.resid_mid"),
+        ("blocks.4.resid_mid", "blocks go from 0 to 3"),
+        ("blocks.1.attn.k[2]", "heads 0 to 1"),
+        ("blocks.1.mlp_out[0]", "has no heads"),
+        ("", "no site ''"),
+    ],
+)
+def test_a_wrong_address_is_refused_with_the_remedy(address, words):
+    with pytest.raises(BadInput) as refusal:
+        TABLE.parse(address)
+    assert words in str(refusal.value)
+
+
+def test_globs_choose_in_the_order_of_the_pass():
+    found = [str(site) for site in TABLE.match(["*resid_post", "embed", "blocks.0.attn.q"])]
+    assert found == ["embed", "blocks.0.attn.q", *(f"blocks.{b}.resid_post" for b in range(4))]
+
+
+def test_a_glob_that_matches_nothing_is_refused():
+    with pytest.raises(BadInput, match="no site"):
+        TABLE.match(["embed", "blocks.*.nothing"])
+
+
+def test_a_missing_part_is_named_with_its_reason():
+    table = SiteTable("ssm", 2, 0, 0, {"attn": "some blocks have no softmax attention"}, {})
+    assert Site("attn.q", 0) not in table.all()
+    with pytest.raises(BadInput, match="no softmax attention"):
+        table.parse("blocks.0.attn.pattern")
