@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import struct
 import time
 from pathlib import Path
@@ -93,7 +92,7 @@ def result(request: LogitLens, *values: float) -> Result:
 
 
 class StandIn:
-    """`rows N`, `hold FILE`, `large MEGABYTES`, `bad`, `fail`, `fault`, `die`, `echo ENV`."""
+    """`rows N`, `hold FILE`, `large MEGABYTES`, `bad`, `fail`, `fault`, `report FILE`."""
 
     def __init__(self) -> None:
         self.card: ModelCard | None = None
@@ -151,10 +150,6 @@ class StandIn:
     def _fault(self, task, _):
         yield Step(0, 1, "trying")
         raise ZeroDivisionError("no\nnumber")
-
-    def _die(self, task, _):
-        yield Step(0, 1, "dying")
-        os.kill(os.getpid(), signal.SIGKILL)
 
     def _report(self, task, file):
         """Write what the process is."""
