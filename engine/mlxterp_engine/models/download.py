@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import ssl
@@ -14,6 +15,7 @@ from urllib.request import Request, urlopen
 
 CHUNK = 1 << 18
 PATIENCE = 3  # connections in a row that bring nothing
+DISK_TROUBLES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 TIMEOUT = 15  # seconds without a byte
 PACE = 0.05  # seconds between two words of progress
 
@@ -34,6 +36,8 @@ def download(address: str, part: Path, size: int, tls: ssl.SSLContext | None) ->
         try:
             yield from _one_connection(address, part, before, tls)
         except (OSError, HTTPException) as error:
+            if getattr(error, "errno", None) in DISK_TROUBLES:
+                raise
             reason = _reason(error)
         held = _held(part, size)
         failures = 0 if held > before else failures + 1

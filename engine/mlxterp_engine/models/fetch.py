@@ -59,7 +59,16 @@ def fetch_wheel(entry: Entry, cache: Path) -> Iterator[Step]:
     with _lock_file(target) as lock:
         yield from _wait_for(lock, entry)
         if not target.exists():
+            _sweep(target)
             yield from _bring(entry, entry.wheel, target)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed process left half-done; its .part stays and is resumed."""
+    for path in target.parent.glob(f".{target.name}.*.tmp"):
+        path.unlink()
+    for path in target.parent.glob(".fetch-*"):
+        shutil.rmtree(path)
 
 
 def _bring(entry: Entry, wheel: Wheel, target: Path) -> Iterator[Step]:
@@ -74,7 +83,10 @@ def _bring(entry: Entry, wheel: Wheel, target: Path) -> Iterator[Step]:
         except Unreachable as reason:
             closed.append(str(reason))
         except OSError as error:
-            raise BadInput(f"{target.parent} cannot be written: {error.strerror}") from None
+            raise BadInput(
+                f"{target.parent} cannot be written ({error.strerror or error}); make room, or "
+                "set MLXTERP_HOME to a folder on another disk"
+            ) from None
     raise BadInput(
         f"{entry.name} is not here and cannot be fetched ({'; '.join(closed)}); connect to a "
         f"package index, copy {target.name} to {target.parent}, or use {LAST_RESORT}"

@@ -11,15 +11,23 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from mlxterp_engine.experiments import BadInput, Step
+from mlxterp_engine.experiments import BadInput, RunFailed, Step
 from mlxterp_engine.models.cache import check_space, make_folder
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-# Seconds of silence after which the hub counts as unreachable.
-TIMEOUT = "8"
+# What mlx-lm loads, and no code: a hub's Python files are never run.
+WANTED = ("*.json", "model*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja")
+# Seconds of silence after which the hub counts as unreachable; and nothing told about us.
+SETTINGS = {
+    "HF_HUB_ETAG_TIMEOUT": "8",
+    "HF_HUB_DOWNLOAD_TIMEOUT": "30",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
 
 
 def snapshot(repo: str, cache: Path) -> Path | None:
@@ -29,13 +37,15 @@ def snapshot(repo: str, cache: Path) -> Path | None:
 
     for place in (None, hub_cache(cache)):
         try:
-            folder = Path(snapshot_download(repo, cache_dir=place, local_files_only=True))
+            found = snapshot_download(
+                repo, cache_dir=place, local_files_only=True, allow_patterns=list(WANTED)
+            )
         except LocalEntryNotFoundError:
             continue
         except HFValidationError:
             raise BadInput(f"{repo!r} is no hub id; write it as owner/name") from None
-        if is_whole(folder):
-            return folder
+        if is_whole(Path(found)):
+            return Path(found)
     return None
 
 
@@ -58,30 +68,33 @@ def fetch_from_hub(repo: str, cache: Path) -> Iterator[Step]:
     """Fetch config, tokenizer and weights into our cache. BadInput when that is not possible."""
     place = hub_cache(cache)
     make_folder(place)
-    environment = os.environ | {"HF_HUB_ETAG_TIMEOUT": TIMEOUT, "HF_HUB_DOWNLOAD_TIMEOUT": "30"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlxterp_engine.models.hub_download", repo, str(place)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
-    assert process.stdout is not None
-    said = False
-    try:
-        yield Step(0, 1, f"asking the hub for {repo}")
-        for line in process.stdout:
-            said = True
-            message = json.loads(line)
-            if "refused" in message:
-                raise BadInput(message["refused"])
-            if "needed" in message:
-                check_space(place, message["needed"])
-            if "done" in message:
-                yield Step(message["done"], message["total"], f"fetching {repo}")
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    if not said:
-        raise BadInput(f"fetching {repo} from the hub failed; try again")
+    yield Step(0, 1, f"asking the hub for {repo}")
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlxterp_engine.models.hub_download", repo, str(place)],
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=os.environ | SETTINGS,
+            text=True,
+        )
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                yield from _heard(json.loads(line), repo, place)
+            failed = process.wait() != 0
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        if failed:
+            complaints.seek(0)
+            raise RunFailed(f"fetching {repo} from the hub failed; try again", complaints.read())
+
+
+def _heard(message: dict[str, Any], repo: str, place: Path) -> Iterator[Step]:
+    if "refused" in message:
+        raise BadInput(message["refused"])
+    if "needed" in message:
+        check_space(place, message["needed"])
+    if "done" in message:
+        yield Step(message["done"], message["total"], f"fetching {repo}")

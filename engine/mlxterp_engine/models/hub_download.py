@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# What mlx-lm loads, and no code: a hub's Python files are never run.
-WANTED = ("*.json", "model*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja")
+from mlxterp_engine.models.hub import WANTED
 
 
 def main(repo: str, cache: str) -> int:
@@ -60,21 +59,22 @@ def _download(repo: str, cache: str) -> None:
 
 
 def _reporter(report: Callable[[int], Any]) -> Any:
-    """A tqdm that reports bytes, summed over all files, and draws nothing."""
+    """A tqdm that draws nothing. The hub keeps one for bytes received and one for bytes
+    written; what the one that is ahead holds is reported."""
     from tqdm.auto import tqdm
 
-    fetched = [0]
+    fetched: dict[int, int] = {}
 
     class Reporter(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
-            self._bytes = options.get("unit") == "B"
+            self.counts_bytes = options.get("unit") == "B"
             super().__init__(*args, **options | {"disable": True})
 
         def update(self, n: float | None = 1) -> bool | None:
-            if self._bytes:
-                fetched[0] += int(n or 0)
-                report(fetched[0])
+            if self.counts_bytes:
+                fetched[id(self)] = fetched.get(id(self), 0) + int(n or 0)
+                report(max(fetched.values()))
             return None
 
     return Reporter
