@@ -91,6 +91,7 @@ class BarList(Widget):
         row = self._rows[place]
         style = self.get_component_rich_style
         chosen = style("bar-list--highlighted") if row.highlighted else None
+        plain = chosen or self.rich_style
         texts = self._text_width()
         numbers = max(cell_len(other.number) for other in self._rows)
         before = 4 + texts + 1 + numbers + 1
@@ -99,8 +100,8 @@ class BarList(Widget):
                 f"{'▸' if row.highlighted else ' '}{place + 1:>2} ",
                 chosen or style("bar-list--rank"),
             ),
-            Segment(fit(self._shown(row), texts) + " ", chosen),
-            Segment(f"{row.number:>{numbers}} ", chosen),
+            Segment(fit(self._shown(row), texts) + " ", plain),
+            Segment(f"{row.number:>{numbers}} ", plain),
             Segment(
                 bar(row.part, max(0, width - before), self._blocks),
                 chosen or style("bar-list--bar"),

@@ -224,6 +224,8 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def scroll_to_cell(self, row: int, column: int) -> None:
         """Scroll as little as needed for the cell to be seen whole."""
+        if not self._places.window.area:
+            return
         x, y = self._places.scroll_to_see(row, column, self.scroll_offset)
         if (x, y) != self.scroll_offset:
             self.scroll_to(x, y, animate=False, force=True)
@@ -325,25 +327,17 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         return segments
 
     def _row(self, row: int) -> list[Segment]:
-        painter, columns = self._the_painter(), self._places.columns_in_view(self.scroll_offset)
-        cells = [
-            painter.segment(self.cell_at(row, column), self._marks.get((row, column), " "))
-            for column in columns
-        ]
-        if row == self.cursor[0] and self.cursor[1] in columns:
-            self._put_cursor(cells, self.cursor[1] - columns.start)
-        return [self._row_label(row), *cells]
-
-    def _put_cursor(self, cells: list[Segment], place: int) -> None:
-        row, column = self.cursor
-        mark = self._marks.get((row, column), " ")
-        cells[place] = self._the_painter().cursor(self.cell_at(row, column), mark)
-        style = cells[place].style
-        if place + 1 == len(cells):
-            cells.append(Segment("]", style))
-        elif (row, column + 1) not in self._marks:
-            text, neighbour, _ = cells[place + 1]
-            cells[place + 1 : place + 2] = [Segment("]", style), Segment(text[1:], neighbour)]
+        painter, segments = self._the_painter(), [self._row_label(row)]
+        cells, marks = self._rows[row], self._marks
+        here = self.cursor[1] if row == self.cursor[0] else None
+        for column in self._places.columns_in_view(self.scroll_offset):
+            cell = UNKNOWN if cells is None else cells[column]
+            mark = marks.get((row, column), " ")
+            if column == here:
+                segments.append(painter.cursor(cell, mark))
+            else:
+                segments += painter.segments(cell, mark)
+        return segments
 
     def _row_label(self, row: int) -> Segment:
         here = row == self.cursor[0]

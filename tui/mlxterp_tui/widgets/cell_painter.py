@@ -1,18 +1,18 @@
-"""Draws the cells of a grid: text, colour and micro-bar in one segment a cell."""
+"""Draws the cells of a grid: text on its colour, and a micro-bar that says the level again."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-from mlxterp_tui.widgets.paint import BLOCK_BARS, micro_bar, step_of
+from mlxterp_tui.widgets.paint import BLOCK_BARS, CellStyle, micro_bar, step_of
 from mlxterp_tui.widgets.token_text import fit, legible
 
 from rich.segment import Segment
 from rich.style import Style
 
 _REMEMBERED = 20_000
-_REVERSED = Style(reverse=True, bold=True)
+_CURSOR = Style(reverse=True, bold=True)
 
 
 class Cell(NamedTuple):
@@ -26,15 +26,15 @@ UNKNOWN = Cell("", None)
 
 
 class CellPainter:
-    """Segments of a fixed width for one ramp and one set of bar characters.
+    """Segments for cells of one width, for one ramp and one set of bar characters.
 
-    A cell is a lead column (for a mark), the text, and its micro-bar.
+    A cell is a lead column for a mark, the text, and its micro-bar in a milder colour.
     """
 
     def __init__(
         self,
         width: int,
-        styles: tuple[Style, ...],
+        styles: tuple[CellStyle, ...],
         unknown: Style,
         failed: Style,
         bars: str = BLOCK_BARS,
@@ -44,33 +44,39 @@ class CellPainter:
         self._unknown = unknown
         self._failed = failed
         self._bars = bars
-        self._segments: dict[tuple[str, int, str, str], Segment] = {}
+        self._drawn: dict[tuple[str, int, str, str], tuple[Segment, ...]] = {}
 
-    def segment(self, cell: Cell, lead: str = " ") -> Segment:
+    def segments(self, cell: Cell, lead: str = " ") -> tuple[Segment, ...]:
         """The cell, remembered by what it shows."""
-        if cell.level is None:
-            return Segment(lead + self._alone("·"), self._unknown)
-        if math.isnan(cell.level):
-            return Segment(lead + self._alone("×"), self._failed)
+        if cell.level is None or math.isnan(cell.level):
+            style = self._unknown if cell.level is None else self._failed
+            return (Segment(fit(f"{lead}{_sign(cell)}", self.width), style),)
         step = step_of(cell.level, len(self._styles))
-        glyph = micro_bar(cell.level, self._bars)
-        key = (cell.text, step, glyph, lead)
-        found = self._segments.get(key)
-        if found is None:
-            found = self._draw(cell.text, step, glyph, lead)
-        return found
+        key = (cell.text, step, micro_bar(cell.level, self._bars), lead)
+        return self._drawn.get(key) or self._draw(*key)
 
     def cursor(self, cell: Cell, lead: str = " ") -> Segment:
-        """The cell under the cursor: reversed, with a bracket unless a mark stands there."""
-        text, style, _ = self.segment(cell, "[" if lead == " " else lead)
-        return Segment(text, (style or Style()) + _REVERSED)
+        """The cell under the cursor: reversed, in brackets; a mark takes the first one's place."""
+        opening = "[" if lead == " " else lead
+        if cell.level is None or math.isnan(cell.level):
+            style = self._unknown if cell.level is None else self._failed
+            return Segment(f"{opening}{fit(_sign(cell), self.width - 2)}]", style + _CURSOR)
+        text = fit(legible(cell.text), self.width - 3)
+        ground = self._styles[step_of(cell.level, len(self._styles))].text
+        glyph = micro_bar(cell.level, self._bars)
+        return Segment(f"{opening}{text}]{glyph}", ground + _CURSOR)
 
-    def _draw(self, text: str, step: int, glyph: str, lead: str) -> Segment:
-        if len(self._segments) >= _REMEMBERED:
-            self._segments.clear()
-        shown = lead + fit(legible(text), self.width - 2) + glyph
-        segment = self._segments[text, step, glyph, lead] = Segment(shown, self._styles[step])
-        return segment
+    def _draw(self, text: str, step: int, glyph: str, lead: str) -> tuple[Segment, ...]:
+        if len(self._drawn) >= _REMEMBERED:
+            self._drawn.clear()
+        shown, styles = lead + fit(legible(text), self.width - 2), self._styles[step]
+        if styles.bar == styles.text:
+            segments = (Segment(shown + glyph, styles.text),)
+        else:
+            segments = (Segment(shown, styles.text), Segment(glyph, styles.bar))
+        self._drawn[text, step, glyph, lead] = segments
+        return segments
 
-    def _alone(self, sign: str) -> str:
-        return (" " * ((self.width - 2) // 2) + sign).ljust(self.width - 1)
+
+def _sign(cell: Cell) -> str:
+    return "·" if cell.level is None else "×"

@@ -225,7 +225,7 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
         styles = ramp_styles(
             self.ramp or default_ramp(self.app.current_theme.dark), depth_of(self.app)
         )
-        ground = styles[step_of(content.level, len(styles))]
+        ground = styles[step_of(content.level, len(styles))].text
         if here:
             ground += style("column-list--cursor")
         value = f" {content.value:>8} " if content.value else " "

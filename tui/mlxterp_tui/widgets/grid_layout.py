@@ -50,14 +50,14 @@ class GridLayout:
         return range(first, min(self.columns, end))
 
     def cell_region(self, row: int, column: int, scroll: Offset) -> Region:
-        """Where a cell is seen, with the lead column of its right neighbour; may be empty."""
+        """Where a cell is seen; may be empty."""
         line = self.line_of(row)
         if line is None:
             return Region()
         x = self.gutter + column * self.cell_width - scroll.x
         y = HEADER + line - scroll.y
         seen = Region(self.gutter, HEADER, *self.window)
-        return Region(x, y, self.cell_width + 1, 1).intersection(seen)
+        return Region(x, y, self.cell_width, 1).intersection(seen)
 
     def row_label_region(self, row: int, scroll: Offset) -> Region:
         """Where a row's label is seen; may be empty."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from mlxterp_themes import Depth, Ramp, Shade, Theme, load_themes
+from mlxterp_themes import RGB, Depth, Ramp, Shade, Theme, blend, contrast, load_themes
 
-from rich.color import Color
+from rich.color import Color, ColorSystem
 from rich.color_triplet import ColorTriplet
 from rich.style import Style
 from textual.theme import Theme as TextualTheme
@@ -16,16 +16,40 @@ BLOCK_BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = ".:-=+*#%@"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
+_BAR_STRENGTH = 0.5
+_BAR_CONTRAST = 1.8
+
+
+class CellStyle(NamedTuple):
+    """How a cell is painted: its text, and its bar, which should not outshout the text."""
+
+    text: Style
+    bar: Style
+
 
 @lru_cache(64)
-def ramp_styles(ramp: Ramp, depth: Depth) -> tuple[Style, ...]:
-    """A style for each step of the ramp, from level 0 to level 1."""
+def ramp_styles(ramp: Ramp, depth: Depth) -> tuple[CellStyle, ...]:
+    """The styles of each step of the ramp, from level 0 to level 1."""
     if depth == "none":
-        return (Style(),)
+        return (CellStyle(Style(), Style()),)
     return tuple(
-        Style(color=rich_colour(text), bgcolor=rich_colour(background))
-        for background, text in ramp.steps(depth)
+        CellStyle(
+            Style(color=rich_colour(text), bgcolor=rich_colour(ground)),
+            Style(color=_bar_colour(ground, text, depth), bgcolor=rich_colour(ground)),
+        )
+        for ground, text in ramp.steps(depth)
     )
+
+
+def _bar_colour(ground: Shade, text: Shade, depth: Depth) -> Color:
+    """Between ground and text where the terminal has such a colour, else the text's."""
+    if depth == "16":
+        return rich_colour(text)
+    mild = Color.from_triplet(ColorTriplet(*blend(ground.rgb, text.rgb, _BAR_STRENGTH)))
+    if depth == "truecolor":
+        return mild
+    shown = mild.downgrade(ColorSystem.EIGHT_BIT).get_truecolor()
+    return mild if contrast(RGB(*shown), ground.rgb) >= _BAR_CONTRAST else rich_colour(text)
 
 
 def rich_colour(shade: Shade) -> Color:

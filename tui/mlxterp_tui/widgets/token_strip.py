@@ -13,6 +13,7 @@ from mlxterp_tui.widgets.token_text import fit, legible
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -171,6 +172,7 @@ class TokenStrip(Widget, can_focus=True):
 
     def on_resize(self) -> None:
         self._chips = lay_chips(self._widths(), self.size.width, self.wrap)
+        self._left = 0
         self._follow_cursor()
         self.refresh()
 
@@ -223,13 +225,13 @@ class TokenStrip(Widget, can_focus=True):
         boundary = _BOUNDARY if part == 0 else " "
         return [Segment(text, ground), Segment(boundary, style("token-strip--boundary"))]
 
-    def _shade(self, index: int):
+    def _shade(self, index: int) -> Style | None:
         level = self._shades[index] if index < len(self._shades) else None
         if level is None:
             return None
         ramp = self.ramp or default_ramp(self.app.current_theme.dark)
         styles = ramp_styles(ramp, depth_of(self.app))
-        return styles[step_of(level, len(styles))]
+        return styles[step_of(level, len(styles))].text
 
     def action_move(self, by: int) -> None:
         self.cursor = by - 1 if self.cursor is None and by > 0 else (self.cursor or 0) + by
