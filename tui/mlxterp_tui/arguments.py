@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from mlxterp_engine.experiments.request import Bos, Device, DTypeChoice
+
+import msgspec
 
 Colour = Literal["auto", "truecolor", "256", "16", "none"]
 

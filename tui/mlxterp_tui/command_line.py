@@ -42,8 +42,8 @@ def parse(line: str, commands: Sequence[Command], choices: Choices) -> Parsed:
     return Parsed(command, argument)
 
 
-# Lists that only suggest: a model may also be a folder or a hub id.
-OPEN_ENDED = ("models",)
+# Lists that only suggest: a model may also be a folder, a file any path.
+OPEN_ENDED = ("models", "exports")
 
 
 def unquoted(text: str) -> str:

@@ -14,10 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from mlxterp_engine.experiments.request import BOS_CHOICES, DEFAULT_MODEL
 from mlxterp_tui.folders import write_whole
+
+import msgspec
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,33 +50,33 @@ COMMANDS: tuple[Command, ...] = (
     Command("zoom", "main", "z", "zoom", "Give the pane the whole screen, or take it back", "zoom"),
     Command("prompt", "main", "i", "focus_prompt", "Go to the prompt", "prompt"),
     Command("run", "main", "r,f5", "run", "Run the pane again with this prompt"),
-    Command("cancel", "main", "x", "cancel", "Stop the running job, keep what is there"),
-    Command("errors", "main", "E", "errors", "All errors of this session, with details"),
-    Command("quit", "main", "q,ctrl+q", "quit_app", "Leave; a running job stays with the engine"),
-    Command("restart", "main", "R", "engine('restart')", "Restart the engine"),
+    Command("cancel", "main", "x", "app.cancel", "Stop the running job, keep what is there"),
+    Command("errors", "main", "E", "app.errors", "All errors of this session, with details"),
+    Command("quit", "main", "q,ctrl+q", "app.quit_app", "Leave; the engine keeps its jobs"),
+    Command("restart", "main", "R", "app.engine('restart')", "Restart the engine"),
     Command("next-pane", "main", "right_square_bracket", "pane(1)", "Next pane"),
     Command("previous-pane", "main", "left_square_bracket", "pane(-1)", "Previous pane"),
-    Command("next-bos", "main", "B", "cycle_bos", "BOS token: auto, on, off"),
-    Command("toggle-chat", "main", "T", "toggle_chat", "Chat template on or off"),
+    Command("next-bos", "main", "B", "app.cycle_bos", "BOS token: auto, on, off"),
+    Command("toggle-chat", "main", "T", "app.toggle_chat", "Chat template on or off"),
     Command(
-        "model", "main", "", "model", "Open another model", "", "a name, folder, .gguf or hub id",
-        "models",
+        "model", "main", "", "app.model", "Open another model", "",
+        "a name, folder, .gguf or hub id", "models",
     ),
-    Command("bos", "main", "", "bos", "BOS token", "", "auto, on or off", "bos"),
-    Command("chat", "main", "", "chat", "Chat template", "", "on or off", "switch"),
-    Command("theme", "main", "", "theme", "Colours of the screen", "", "a theme", "themes"),
-    Command("engine", "main", "", "engine", "The background engine", "",
+    Command("bos", "main", "", "app.bos", "BOS token", "", "auto, on or off", "bos"),
+    Command("chat", "main", "", "app.chat", "Chat template", "", "on or off", "switch"),
+    Command("theme", "main", "", "app.theme", "Colours of the screen", "", "a theme", "themes"),
+    Command("engine", "main", "", "app.engine", "The background engine", "",
             "restart, stop or status", "engine"),
-    Command("export", "main", "", "export", "Write this pane to a file", "",
-            "a file ending in .svg, .tsv or .json"),
+    Command("export", "main", "e", "app.export", "Write this pane to a file", "",
+            "a file ending in .svg, .tsv or .json", "exports"),
     Command("ask", "main", "", "ask", "Run the pane on this prompt", "", "a prompt"),
     Command("submit", "prompt", "enter,ctrl+j,f5", "submit", "Run the pane on this prompt", "run"),
     Command("leave", "prompt", "escape", "leave", "Leave the prompt for the pane", "to the pane"),
     Command("older", "prompt", "up", "older", "The prompt before this one", "history"),
     Command("newer", "prompt", "down", "newer", "The prompt after this one"),
     Command("lines", "prompt", "f4,ctrl+l", "lines", "One line or several", "several lines"),
-    Command("prompt-bos", "prompt", "f2", "bos", "BOS token: auto, on, off", "BOS"),
-    Command("prompt-chat", "prompt", "f3", "chat", "Chat template on or off", "chat"),
+    Command("prompt-bos", "prompt", "f2", "app.cycle_bos", "BOS token: auto, on, off", "BOS"),
+    Command("prompt-chat", "prompt", "f3", "app.toggle_chat", "Chat template on or off", "chat"),
     Command("next-metric", "lens", "m", "cycle_metric(1)", "Next metric", "metric"),
     Command("previous-metric", "lens", "M", "cycle_metric(-1)", "Previous metric"),
     Command("take-target", "lens", "t", "take_target", "Follow a token: the cursor's, or type one",
@@ -84,24 +84,21 @@ COMMANDS: tuple[Command, ...] = (
     Command("pin", "lens", "space", "pin", "Pin the cell, to compare with the cursor", "pin"),
     Command("unpin", "lens", "escape", "unpin", "Unpin; close what is open"),
     Command("follow", "lens", "f", "follow", "Show one position over all layers", "follow"),
-    Command("inspect", "lens", "enter", "inspect", "Open the cell: the 10 best in full digits"),
     Command("bottom-up", "lens", "b", "bottom_up", "Embeddings at the top or at the bottom"),
     Command("next-stride", "lens", "s", "cycle_stride", "Every layer, every 2nd, every 4th"),
-    Command("next-ramp", "lens", "c", "cycle_ramp", "Next colour map"),
-    Command("find", "lens", "slash", "find", "Find a token in the grid", "find"),
+    Command("next-ramp", "lens", "c", "app.cycle_ramp", "Next colour map"),
+    Command("find", "lens", "slash", "find", "Find a token in the grid", "find",
+            "some letters of a token"),
     Command("find-next", "lens", "n", "find_next(1)", "Next cell with that token"),
     Command("find-previous", "lens", "N", "find_next(-1)", "Previous cell with that token"),
-    Command("narrower", "lens", "less_than_sign", "widen(-1)", "Narrower cells"),
-    Command("wider", "lens", "greater_than_sign", "widen(1)", "Wider cells"),
     Command("copy-cell", "lens", "y", "copy_cell", "Copy the cell (TSV)"),
     Command("copy-table", "lens", "Y", "copy_table", "Copy the whole table (TSV)"),
-    Command("export-pane", "lens", "e", "ask_export", "Write the pane to a file"),
     Command("metric", "lens", "", "metric", "What the colour means", "", "a metric", "metrics"),
     Command("target", "lens", "", "target", "The token to follow", "",
             "one token, its leading space included: \" Paris\"; or off"),
     Command("stride", "lens", "", "stride", "Show every n-th layer", "", "a whole number from 1"),
-    Command("ramp", "lens", "", "ramp", "Colour map", "", "a colour map", "ramps"),
-    Command("width", "lens", "", "width", "Width of a cell", "", "4 to 30, or auto"),
+    Command("ramp", "lens", "", "app.ramp", "Colour map", "", "a colour map", "ramps"),
+    Command("width", "lens", "", "width", "Width of a cell", "", "4 to 40 columns, or auto"),
     Command("cancel-job", "jobs", "x", "cancel_job", "Cancel this job", "cancel"),
     Command("watch-job", "jobs", "enter", "watch_job", "Show this job's progress", "watch"),
     Command("copy-job", "jobs", "y", "copy_job", "Copy this job's line and reason"),
@@ -111,10 +108,15 @@ COMMANDS: tuple[Command, ...] = (
 def bindings(where: Where) -> list[Binding]:
     """The place's key bindings, their ids the commands' names."""
     return [
-        Binding(command.keys, command.action, command.title, id=command.name, show=False)
+        Binding(command.keys, _on_key(command), command.title, id=command.name, show=False)
         for command in COMMANDS
         if command.where == where and command.keys
     ]
+
+
+def _on_key(command: Command) -> str:
+    """A command that needs an argument opens the `:` line, begun with its name."""
+    return f"screen.begin({command.name + ' '!r})" if command.argument else command.action
 
 
 def named(name: str) -> Command:

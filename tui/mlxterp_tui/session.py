@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
-from mlxterp_engine.experiments import (
-    AnyPart,
-    AnyRequest,
-    EngineError,
-    ModelCard,
-    Result,
-    RunFailed,
-    Started,
-    Step,
-)
+from mlxterp_engine.experiments import AnyPart, EngineError, ModelCard, RunFailed, Started, Step
+from mlxterp_engine.experiments.request import Bos
 from mlxterp_engine.worker.client import Engine, Job, Lost
-from mlxterp_engine.worker.protocol import ENDED, AnyNotice, JobChanged, JobInfo, ModelChanged
-from mlxterp_engine.worker.tasks import ModelOpened, OpenModel
+from mlxterp_engine.worker.protocol import (
+    ENDED,
+    AnyNotice,
+    EngineStatus,
+    JobChanged,
+    JobInfo,
+    ModelChanged,
+    Tokenized,
+)
+from mlxterp_engine.worker.tasks import Outcome, Task
 
 Connect = Callable[[], Awaitable[Engine]]
 Progress = Started | Step | AnyPart
@@ -70,40 +70,50 @@ class Session:
         self.lost: Lost | None = None
         self.log = ""
         self.pid = 0
+        self._settled = asyncio.Event()
 
     async def attach(self) -> None:
         """Connect to the background engine, starting it when there is none."""
+        self._settled.clear()
         self.state, self.lost = "starting", None
         self._changed()
-        engine = await self._connect()
-        engine.on_notice(self._noticed)
-        engine.on_lost(self._was_lost)
-        status = await engine.status()
-        self.engine, self.state = engine, "ready"
-        self.card, self.log, self.pid = status.model, status.log, status.pid
-        self.jobs = {info.id: info for info in status.jobs}
-        self._changed()
+        try:
+            engine = await self._connect()
+            engine.on_notice(self._noticed)
+            engine.on_lost(self._was_lost)
+            status = await engine.status()
+            self.engine, self.state = engine, "ready"
+            self.card, self.log, self.pid = status.model, status.log, status.pid
+            self.jobs = {info.id: info for info in status.jobs}
+        except EngineError:
+            self.state = "stopped"
+            raise
+        finally:
+            self._settled.set()
+            self._changed()
 
-    async def open(self, task: OpenModel, show: Callable[[list[Progress]], None]) -> ModelCard:
-        """Open a model, its fetching and loading told to `show`."""
-        outcome = await self._follow(await self._attached().submit(task), show)
-        self.card = cast(ModelOpened, outcome).card
-        self._changed()
-        return self.card
-
-    async def submit(self, request: AnyRequest) -> Job:
-        return await self._attached().submit(request)
+    async def submit(self, task: Task) -> Job:
+        """Queue a task; while the engine is starting, first wait for it."""
+        return await (await self._attached()).submit(task)
 
     async def watch(self, job_id: str) -> Job:
         """A job that runs or has run, from its beginning."""
-        return await self._attached().watch(job_id)
+        return await (await self._attached()).watch(job_id)
 
-    async def result(self, job: Job, show: Callable[[list[Progress]], None]) -> Result:
-        """The finished run; what comes before its end goes to `show`, in batches."""
-        return cast(Result, await self._follow(job, show))
+    async def follow(self, job: Job, show: Callable[[list[Progress]], None]) -> Outcome:
+        """What came of the job; what comes before its end goes to `show`, in batches."""
+        async for batch in batches(job.events(), SECONDS_BETWEEN_UPDATES):
+            show(batch)
+        return await job.outcome()
 
     async def cancel(self, job_id: str) -> None:
-        await self._attached().cancel(job_id)
+        await (await self._attached()).cancel(job_id)
+
+    async def tokenize(self, text: str, bos: Bos, chat: bool) -> Tokenized:
+        return await (await self._attached()).tokenize(text, bos, chat)
+
+    async def status(self) -> EngineStatus:
+        return await (await self._attached()).status()
 
     async def stop(self) -> None:
         """Shut the engine down, jobs and all."""
@@ -122,15 +132,11 @@ class Session:
     def running(self) -> list[JobInfo]:
         return [info for info in self.jobs.values() if info.state not in ENDED]
 
-    def _attached(self) -> Engine:
-        if self.engine is None or self.state != "ready":
+    async def _attached(self) -> Engine:
+        await self._settled.wait()
+        if self.engine is None:
             raise RunFailed("there is no engine; R or :engine restart starts one")
         return self.engine
-
-    async def _follow(self, job: Job, show: Callable[[list[Progress]], None]) -> object:
-        async for batch in batches(job.events(), SECONDS_BETWEEN_UPDATES):
-            show(batch)
-        return await job.outcome()
 
     def _noticed(self, notice: AnyNotice) -> None:
         if isinstance(notice, JobChanged):
@@ -142,8 +148,3 @@ class Session:
     def _was_lost(self, lost: Lost) -> None:
         self.engine, self.state, self.lost = None, "lost", lost
         self._changed()
-
-
-def told(error: EngineError) -> tuple[str, str]:
-    """The sentence for a toast, and the details for whoever wants them."""
-    return str(error), error.details

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from mlxterp_engine.experiments import DEFAULT_MODEL, ModelCard
 from mlxterp_engine.experiments.request import BOS_CHOICES, Bos, Device, DTypeChoice
 from mlxterp_engine.worker.tasks import OpenModel
+
+import msgspec
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,103 +2,151 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len, set_cell_size
-from textual.content import Content
-
 from mlxterp_engine.experiments import LogitLensRow
 from mlxterp_tui.panes.lens_metrics import log_rank, nats, probability, rank
 from mlxterp_tui.panes.lens_run import LensRun, site
 from mlxterp_tui.panes.lens_view import Cell, LensView
 from mlxterp_tui.token_text import quoted
+from mlxterp_tui.widgets.bar_list import BarList, BarRow
+from mlxterp_tui.widgets.mini_line import MiniLine
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-EIGHTHS = " ▏▎▍▌▋▊▉█"
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
 
-
-def column(run: LensRun, view: LensView, width: int) -> Content:
-    """The inspector as a column of lines."""
-    row = run.row(view.cursor.layer)
-    if row is None:
-        return _unknown(run, view.cursor)
-    lines = [
-        address(run, view.cursor),
-        *_best(row, view.cursor.pos, width),
-        Content(""),
-        *_numbers(run, row, view.cursor),
-        Content(""),
-        *_over_layers(run, view, width),
-        *_pinned(run, view, width),
-    ]
-    return Content("\n").join(lines)
+NAME_CELLS = 20
 
 
-def strip(run: LensRun, view: LensView, width: int) -> Content:
+class LensColumn(Vertical):
+    """The inspector with a column of its own."""
+
+    DEFAULT_CSS = """
+    LensColumn { width: 46; padding: 0 1 0 2; }
+    LensColumn Static { margin: 1 0 0 0; height: auto; }
+    LensColumn #cell-address { margin: 0; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="cell-address")
+        yield BarList(id="cell-best")
+        yield Static(id="cell-numbers")
+        yield Static(id="cell-over-layers")
+        yield MiniLine(id="cell-ranks")
+        yield Static(id="cell-settled", classes="close")
+        yield Static(id="cell-pinned")
+
+    def show(self, run: LensRun, view: LensView) -> None:
+        cell = view.cursor
+        row = run.row(cell.layer)
+        self._write("#cell-address", address(run, cell))
+        self.query_one(BarList).set_rows(best(run, row, cell.pos) if row else [])
+        self._write("#cell-numbers", numbers(run, row, cell) if row else not_known())
+        self._write("#cell-over-layers", followed(run, cell.pos))
+        self.query_one(MiniLine).set_values(rank_levels(run, cell.pos), current=cell.layer + 1)
+        self._write("#cell-settled", settled(run, cell.pos))
+        self._write("#cell-pinned", Content("\n").join(pinned(run, view)))
+
+    def _write(self, selector: str, text: Content) -> None:
+        static = self.query_one(selector, Static)
+        if static.content != text:
+            static.update(text)
+
+
+class LensStrip(Vertical):
     """The inspector in a few whole lines, for screens without room beside the grid."""
+
+    DEFAULT_CSS = """
+    LensStrip { height: auto; padding: 0 1; background: $surface; }
+    LensStrip Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    LensStrip MiniLine { background: $surface; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="strip-cell")
+        yield Static(id="strip-best")
+        yield MiniLine(id="strip-ranks")
+        yield Static(id="strip-pinned")
+
+    def show(self, run: LensRun, view: LensView) -> None:
+        cell = view.cursor
+        row = run.row(cell.layer)
+        measured = measures(row, cell.pos) if row else "not computed yet"
+        self._write("#strip-cell", Content("   ").join([address(run, cell), Content(measured)]))
+        self._write("#strip-best", best_in_line(row, cell.pos) if row else Content(""))
+        self.query_one(MiniLine).set_values(
+            rank_levels(run, cell.pos),
+            current=cell.layer + 1,
+            label=followed(run, cell.pos).plain,
+            note=settled(run, cell.pos).plain,
+        )
+        lines = pinned(run, view)
+        self._write("#strip-pinned", Content("   ").join(lines))
+        self.query_one("#strip-pinned").display = bool(lines)
+
+    def _write(self, selector: str, text: Content) -> None:
+        static = self.query_one(selector, Static)
+        if static.content != text:
+            static.update(text)
+
+
+def in_full(run: LensRun, view: LensView) -> Content:
+    """Everything about the cell as one text, in the digits that it was computed with."""
     row = run.row(view.cursor.layer)
     if row is None:
-        return _unknown(run, view.cursor)
-    pos = view.cursor.pos
-    best = Content("  ").join(
-        Content.assemble((quoted(token), "bold" if at == 0 else ""), " ", (chance, "$text-muted"))
-        for at, (token, chance) in enumerate(_candidates(row, pos))
-    )
-    lines = [
-        Content("   ").join([address(run, view.cursor), Content(_measures(row, pos))]),
-        best,
-        Content("   ").join(_over_layers(run, view, width)),
-        *_pinned(run, view, width),
-    ]
-    return Content("\n").join(line.truncate(width, ellipsis=True) for line in lines)
+        return Content("\n").join([address(run, view.cursor), not_known()])
+    values = row.top_probs.values
+    listed = [
+        Content(f"{at:>3}  {row.top_ids.values[view.cursor.pos, at]:>6}  "
+                f"{values[view.cursor.pos, at]:<12.6g} {quoted(token)}")
+        for at, token in enumerate(row.top_tokens[view.cursor.pos])
+    ]  # fmt: skip
+    heading = Content.styled("rank      id  probability  token", "$text-muted")
+    lines = [address(run, view.cursor), Content(""), heading, *listed, Content("")]
+    return Content("\n").join([*lines, numbers(run, row, view.cursor), *pinned(run, view)])
 
 
 def address(run: LensRun, cell: Cell) -> Content:
     """The exact site, so that it can be typed and cited."""
     token = quoted(run.tokens[cell.pos]) if cell.pos < run.positions else ""
     return Content.assemble(
-        (site(cell.layer), "$text-accent bold"), f" · position {cell.pos} ", (token, "bold")
+        (site(cell.layer), "$accent bold"), f" · position {cell.pos} ", (token, "bold")
     )
 
 
-def spark(levels: list[float | None]) -> str:
-    """One character a level in 0..1; a dot where it is not known yet."""
-    return "".join("·" if level is None else BLOCKS[min(7, int(level * 8))] for level in levels)
+def not_known() -> Content:
+    return Content.styled("not computed yet", "$text-muted")
 
 
-def _unknown(run: LensRun, cell: Cell) -> Content:
-    where = address(run, cell) if run.positions else Content("")
-    return Content("\n").join([where, Content.styled("not computed yet", "$text-muted")])
-
-
-def _candidates(row: LogitLensRow, pos: int) -> list[tuple[str, str]]:
+def best(run: LensRun, row: LogitLensRow, pos: int) -> list[BarRow]:
+    """The best tokens; the followed one stands out."""
     values = row.top_probs.values
-    return [(token, probability(values[pos, at])) for at, token in enumerate(row.top_tokens[pos])]
-
-
-def _best(row: LogitLensRow, pos: int, width: int) -> list[Content]:
-    """The best tokens with their probability as digits and as a bar of 0..1."""
-    token_room = min(20, max(8, width - 20))
-    bar_room = max(0, width - token_room - 12)
+    wanted = run.target or run.final_token(pos)
     return [
-        Content.assemble(
-            (f"{at:>2} ", "$text-muted"),
-            (set_cell_size(quoted(token), token_room), "bold" if at == 0 else ""),
-            f" {chance:>7} ",
-            (_bar(row.top_probs.values[pos, at], bar_room), "$text-accent"),
-        )
-        for at, (token, chance) in enumerate(_candidates(row, pos))
+        BarRow(token, values[pos, at], probability(values[pos, at]), token == wanted)
+        for at, token in enumerate(row.top_tokens[pos])
     ]
 
 
-def _bar(share: float, cells: int) -> str:
-    eighths = round(share * cells * 8)
-    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+def best_in_line(row: LogitLensRow, pos: int) -> Content:
+    values = row.top_probs.values
+    return Content("  ").join(
+        Content.assemble(
+            (quoted(token), "bold" if at == 0 else ""),
+            (f" {probability(values[pos, at])}", "$text-muted"),
+        )
+        for at, token in enumerate(row.top_tokens[pos])
+    )
 
 
-def _measures(row: LogitLensRow, pos: int) -> str:
-    return f"entropy {nats(row.entropy.values[pos])} nats   KL {nats(row.kl.values[pos])} nats"
+def measures(row: LogitLensRow, pos: int) -> str:
+    ranked = rank(row.final_rank.values[pos])
+    entropy, kl = nats(row.entropy.values[pos]), nats(row.kl.values[pos])
+    return f"entropy {entropy} · KL {kl} nats · final at rank {ranked}"
 
 
-def _numbers(run: LensRun, row: LogitLensRow, cell: Cell) -> list[Content]:
+def numbers(run: LensRun, row: LogitLensRow, cell: Cell) -> Content:
     lines = [
         _line("entropy", f"{row.entropy.values[cell.pos]:.4f} nats"),
         _line("KL(final ‖ row)", f"{row.kl.values[cell.pos]:.4f} nats"),
@@ -109,68 +157,59 @@ def _numbers(run: LensRun, row: LogitLensRow, cell: Cell) -> list[Content]:
             _line(f"final {quoted(final)}", f"rank {rank(row.final_rank.values[cell.pos])}")
         )
     if row.target_prob is not None and row.target_rank is not None and run.target:
-        values = (row.target_rank.values[cell.pos], row.target_prob.values[cell.pos])
+        place, chance = row.target_rank.values[cell.pos], row.target_prob.values[cell.pos]
         lines.append(
-            _line(f"target {quoted(run.target)}", f"rank {rank(values[0])} · p {values[1]:.3g}")
+            _line(f"target {quoted(run.target)}", f"rank {rank(place)} · p {probability(chance)}")
         )
-    return lines
+    return Content("\n").join(lines)
+
+
+def followed(run: LensRun, pos: int) -> Content:
+    """Whose rank the line over the layers shows."""
+    token = run.target or run.final_token(pos)
+    return Content(f"rank of {quoted(token)}" if token else "rank of the final token")
+
+
+def rank_levels(run: LensRun, pos: int) -> list[float | None]:
+    """Rank of the target, else of the final token, on the log scale; embeddings first."""
+    return [_rank_level(run.row(layer), pos, run.vocabulary) for layer in run.all_layers]
+
+
+def settled(run: LensRun, pos: int) -> Content:
+    first, final = run.settled_from(pos), run.final_token(pos)
+    if first is None or final is None:
+        return Content("")
+    where = "the embeddings" if first < 0 else f"block {first}"
+    return Content(f"{quoted(final)} on top from {where} on")
+
+
+def pinned(run: LensRun, view: LensView) -> list[Content]:
+    """The pinned cell beside the cursor's: its measures, and the differences."""
+    if view.pinned is None or (kept := run.row(view.pinned.layer)) is None:
+        return []
+    pos = view.pinned.pos
+    token = quoted(kept.top_tokens[pos][0])
+    row = run.row(view.cursor.layer)
+    lines = [
+        Content.assemble(("● pinned ", "$warning bold"), address(run, view.pinned)),
+        Content(f"{token} {probability(kept.top_probs.values[pos, 0])}, {measures(kept, pos)}"),
+    ]
+    return lines if row is None else [*lines, _differences(row, view.cursor.pos, kept, pos)]
+
+
+def _differences(row: LogitLensRow, pos: int, kept: LogitLensRow, kept_pos: int) -> Content:
+    entropy = row.entropy.values[pos] - kept.entropy.values[kept_pos]
+    kl = row.kl.values[pos] - kept.kl.values[kept_pos]
+    return Content(f"cursor − pinned: entropy {entropy:+.2f}, KL {kl:+.2f} nats")
 
 
 def _line(name: str, value: str) -> Content:
-    padding = " " * max(1, 20 - cell_len(name))
+    padding = " " * max(1, NAME_CELLS - cell_len(name))
     return Content.assemble((name, "$text-muted"), padding, value)
 
 
-def _over_layers(run: LensRun, view: LensView, width: int) -> list[Content]:
-    """Rank of the followed token (target, else final) over all layers, embeddings first."""
-    pos = view.cursor.pos
-    token = run.target or run.final_token(pos)
-    if token is None:
-        return []
-    levels = [_rank_level(run, layer, pos) for layer in run.all_layers]
-    lines = [
-        Content.styled(f"rank of {quoted(token)}, embed → {run.layers - 1}", "$text-muted"),
-        Content.styled(spark(levels), "$text-accent"),
-    ]
-    settled = run.settled_from(pos)
-    final = run.final_token(pos)
-    if settled is not None and final is not None:
-        lines.append(Content(f"{quoted(final)} on top from {_layer_in_words(settled)} on"))
-    return lines
-
-
-def _layer_in_words(layer: int) -> str:
-    return "the embeddings" if layer < 0 else f"block {layer}"
-
-
-def _rank_level(run: LensRun, layer: int, pos: int) -> float | None:
-    row = run.row(layer)
+def _rank_level(row: LogitLensRow | None, pos: int, vocabulary: int) -> float | None:
     if row is None:
         return None
-    ranks = row.target_rank if row.target_rank is not None else row.final_rank
-    return log_rank(ranks.values[pos], run.vocabulary)
-
-
-def _pinned(run: LensRun, view: LensView, width: int) -> list[Content]:
-    """The pinned cell beside the cursor's: the same measures, and the differences."""
-    if view.pinned is None or (pinned := run.row(view.pinned.layer)) is None:
-        return []
-    row = run.row(view.cursor.layer)
-    pos = view.pinned.pos
-    token = Content.assemble(
-        (quoted(pinned.top_tokens[pos][0]), "bold"),
-        f" {probability(pinned.top_probs.values[pos, 0])}",
-    )
-    lines = [
-        Content.assemble(("pinned  ", "$text-warning bold"), address(run, view.pinned)),
-        Content.assemble("        ", token, f"   {_measures(pinned, pos)}"),
-    ]
-    if row is not None:
-        lines.append(Content(_differences(row, view.cursor.pos, pinned, pos)))
-    return [Content(""), *lines] if width < 60 else [Content("   ").join(lines)]
-
-
-def _differences(row: LogitLensRow, pos: int, pinned: LogitLensRow, pinned_pos: int) -> str:
-    entropy = row.entropy.values[pos] - pinned.entropy.values[pinned_pos]
-    kl = row.kl.values[pos] - pinned.kl.values[pinned_pos]
-    return f"cursor − pinned: entropy {entropy:+.2f}, KL {kl:+.2f} nats"
+    ranks = row.final_rank if row.target_rank is None else row.target_rank
+    return log_rank(ranks.values[pos], vocabulary)

@@ -18,7 +18,11 @@ KL_LEAST, KL_MOST = 0.01, 20.0
 
 @dataclass(frozen=True)
 class Metric:
-    """title: for the pane, with unit and scale. {target} and {final} are filled in."""
+    """title: for the pane, with its unit; {target} is filled in. text: a value in digits.
+
+    scale: what stands at the two ends of the colours. log: equal steps of colour are equal
+    factors.
+    """
 
     name: str
     title: str
@@ -26,6 +30,7 @@ class Metric:
     level: Callable[[float, int], float]
     text: Callable[[float], str]
     scale: tuple[str, str]
+    log: bool = False
     needs_target: bool = False
 
 
@@ -79,19 +84,21 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric(
             "kl",
-            "KL(final ‖ row), nats, log colour",
+            "KL(final ‖ row), nats",
             lambda row, pos: row.kl.values[pos],
             log_kl,
             nats,
-            ("≤.01", "≥20 nats"),
+            ("≤.01", "≥20"),
+            log=True,
         ),
         Metric(
             "rank",
-            "rank of the final token (0 = top), log colour",
+            "rank of the final token (0 = top)",
             lambda row, pos: row.final_rank.values[pos],
             log_rank,
             rank,
-            ("last", "rank 0"),
+            ("last", "0"),
+            log=True,
         ),
         Metric(
             "probability",
@@ -107,7 +114,7 @@ METRICS: dict[str, Metric] = {
             lambda row, pos: row.entropy.values[pos],
             share_of_most_entropy,
             nats,
-            ("0", "ln V nats"),
+            ("0", "ln |V|"),
         ),
         Metric(
             "target-probability",
@@ -120,11 +127,12 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "target-rank",
-            "rank of {target} (0 = top), log colour",
+            "rank of {target} (0 = top)",
             _rank_of_target,
             log_rank,
             rank,
-            ("last", "rank 0"),
+            ("last", "0"),
+            log=True,
             needs_target=True,
         ),
     )

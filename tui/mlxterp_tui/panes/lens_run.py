@@ -7,6 +7,8 @@ from typing import Literal
 
 from mlxterp_engine.experiments import Contract, LogitLens, LogitLensRow, Result
 
+import msgspec
+
 RunState = Literal["empty", "waiting", "running", "done", "cancelled", "failed"]
 
 
@@ -36,6 +38,12 @@ class LensRun:
 
     def ended(self, state: RunState, reason: str = "") -> LensRun:
         return replace(self, state=state, reason=reason)
+
+    def asks_the_same(self, other: LogitLens | None) -> bool:
+        """Whether another request reads the same prompt by the same model in the same way."""
+        if self.request is None or other is None:
+            return False
+        return replace_target(self.request) == replace_target(other)
 
     @property
     def running(self) -> bool:
@@ -74,6 +82,10 @@ class LensRun:
                 break
             first = layer
         return first
+
+
+def replace_target(request: LogitLens, target: str | None = None) -> LogitLens:
+    return msgspec.structs.replace(request, target=target)
 
 
 def site(layer: int) -> str:

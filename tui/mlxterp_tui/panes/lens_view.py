@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mlxterp_tui.panes.lens_metrics import METRICS, Metric, cycled
 from mlxterp_tui.panes.lens_run import LensRun
-from mlxterp_tui.token_text import legible
+from mlxterp_tui.token_text import quoted
 
 STRIDES = (1, 2, 4)
 
@@ -21,7 +21,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class LensView:
-    """cell_width: None fits the pane. bottom_up: the embeddings on top, as on paper reversed."""
+    """embeddings_on_top: else the last block is on top, where the answer is."""
 
     metric: str = "kl"
     cursor: Cell = Cell(-1, 0)
@@ -29,7 +29,6 @@ class LensView:
     following: bool = False
     embeddings_on_top: bool = False
     stride: int = 1
-    cell_width: int | None = None
     needle: str = ""
 
     def with_metric(self, name: str) -> LensView:
@@ -49,15 +48,19 @@ class LensView:
         """Pin the cursor's cell; pinning the pinned cell again unpins it."""
         return replace(self, pinned=None if self.pinned == self.cursor else self.cursor)
 
-    def for_run(self, run: LensRun, kept: bool) -> LensView:
+    def for_run(self, run: LensRun, kept: bool, new_target: bool) -> LensView:
         """The view of a new run: the same place when `kept`, else the last row's last cell."""
+        view = replace(self, metric=self._metric_for(run, new_target))
+        if kept:
+            return replace(view, cursor=within(self.cursor, run))
         last = Cell(run.layers - 1, max(0, run.positions - 1))
-        metric = self.metric
-        if METRICS[metric].needs_target and run.target is None:
-            metric = "kl"
-        if not kept:
-            return replace(self, metric=metric, cursor=last, pinned=None)
-        return replace(self, metric=metric, cursor=within(self.cursor, run))
+        return replace(view, cursor=last, pinned=None)
+
+    def _metric_for(self, run: LensRun, new_target: bool) -> str:
+        """A target that was just set is what the user wants to see; one that is gone is not."""
+        if new_target:
+            return self.metric if METRICS[self.metric].needs_target else "target-rank"
+        return "kl" if METRICS[self.metric].needs_target and run.target is None else self.metric
 
 
 def within(cell: Cell, run: LensRun) -> Cell:
@@ -71,11 +74,6 @@ def shown_layers(view: LensView, run: LensRun) -> list[int]:
     """Layers from the top of the grid down. The last row is always among them."""
     downwards = list(range(run.layers - 1, -2, -view.stride))
     return downwards[::-1] if view.embeddings_on_top else downwards
-
-
-def nearest_shown(layer: int, shown: list[int]) -> int:
-    """Index of the shown row closest to a layer."""
-    return min(range(len(shown)), key=lambda at: abs(shown[at] - layer)) if shown else 0
 
 
 def metric_of(view: LensView) -> Metric:
@@ -100,12 +98,15 @@ def token_at(run: LensRun, cell: Cell) -> str | None:
 
 
 def title(view: LensView, run: LensRun) -> str:
+    """What the colours measure."""
+    target = quoted(run.target) if run.target else "no target"
+    return metric_of(view).title.format(target=target)
+
+
+def long_title(view: LensView, run: LensRun) -> str:
     """Exactly what is shown."""
-    target = f"'{legible(run.target)}'" if run.target else "no target"
-    parts = ["logit lens", "resid_post", metric_of(view).title.format(target=target)]
-    if view.stride > 1:
-        parts.append(f"every {view.stride}. layer")
-    return " · ".join(parts)
+    stride = [f"every {view.stride} blocks"] if view.stride > 1 else []
+    return " · ".join(["logit lens", "resid_post", *stride, title(view, run)])
 
 
 def layer_label(layer: int) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from textual.content import Content
-from textual.widgets import Static
-
 from mlxterp_engine.experiments import ModelCard
 from mlxterp_tui.session import State
 from mlxterp_tui.setting import Setting
+
+from textual.content import Content
 
 SHORT_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 ENGINE_WORDS: dict[State, tuple[str, str]] = {
@@ -75,18 +74,3 @@ def status_text(setting: Setting, card: ModelCard | None, engine: State, width: 
     left = left.truncate(room, ellipsis=True)
     gap = " " * max(2, width - 2 - left.cell_length - len(right))
     return Content.assemble(" ", left, gap, (right, style), " ")
-
-
-class StatusLine(Static):
-    """Paints `status_text`; repaints on a resize."""
-
-    def __init__(self) -> None:
-        super().__init__(id="status")
-        self._shown: tuple[Setting, ModelCard | None, State] = (Setting(), None, "starting")
-
-    def show(self, setting: Setting, card: ModelCard | None, engine: State) -> None:
-        self._shown = (setting, card, engine)
-        self.refresh()
-
-    def render(self) -> Content:
-        return status_text(*self._shown, self.size.width)

@@ -1,0 +1,28 @@
+"""The checks that runs make of themselves, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlxterp_engine.experiments import Contract
+from mlxterp_tui.widgets.contract_strip import Check
+
+WORDS = {
+    "lens_last_row": "last row = logits",
+    "trace_identity": "trace identity",
+    "residual_sum": "residual sum",
+    "attention_rebuild": "attention rebuild",
+    "patch_changes": "patch changes",
+    "patch_full": "patch of all",
+    "attribution_sum": "attribution sum",
+    "cache_equals_full": "cache = full",
+    "splice_identity": "splice identity",
+    "backward_matches_difference": "gradient = difference",
+}
+
+
+def checks(contracts: Mapping[str, Contract]) -> list[Check]:
+    return [
+        Check(WORDS.get(name, name), contract.error, contract.tolerance, contract.ok)
+        for name, contract in contracts.items()
+    ]

@@ -1,0 +1,396 @@
+"""The logit lens on screen: a grid of what each layer would say next, and the cell in full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from mlxterp_engine.experiments import (
+    AnyRequest,
+    BadInput,
+    Contract,
+    LogitLens,
+    LogitLensRow,
+    ModelCard,
+    Result,
+    Started,
+)
+from mlxterp_themes import Ramp
+from mlxterp_tui.amounts import seconds
+from mlxterp_tui.keymap import bindings
+from mlxterp_tui.panes import lens_inspector, lens_text, lens_view
+from mlxterp_tui.panes.lens_inspector import LensColumn, LensStrip
+from mlxterp_tui.panes.lens_run import LensRun, RunState
+from mlxterp_tui.panes.lens_view import Cell, LensView
+from mlxterp_tui.panes.pane import Pane
+from mlxterp_tui.reporting import tells_errors
+from mlxterp_tui.screens.reader import CopyWanted, Reader
+from mlxterp_tui.session import Progress
+from mlxterp_tui.setting import Setting
+from mlxterp_tui.widgets.cell_grid import CellGrid
+from mlxterp_tui.widgets.cell_painter import Cell as Painted
+from mlxterp_tui.widgets.column_list import UNKNOWN_ROW, ColumnList, ColumnRow
+from mlxterp_tui.widgets.legend import Legend
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Static
+
+TOP_K = 10
+# From this width on there is room for the inspector beside the grid, and for a list too.
+ROOM_FOR_COLUMN, ROOM_FOR_BOTH = 108, 160
+SETTLED, PINNED = "▸", "●"
+
+EMPTY = """\
+The logit lens: what would the model say next, if it stopped after this block?
+
+Each row is a block (the embeddings at the bottom), each column a token of the prompt.
+A cell holds the token that comes out on top when the residual stream is read there
+as if it were the last; its colour is a measure that you choose with m.
+
+Type a prompt above and press Enter, for example:  The capital of France is"""
+
+
+class LensPane(Pane):
+    """Paints rows as they come; what is known and how it is looked at are plain data."""
+
+    HELP_TITLE = "logit lens"
+    HELP = f"""\
+Each row is a block's residual stream (resid_post; the embeddings are "embed"), each column a
+position. The token in a cell is what the model would say next if it stopped there.
+The colour, and the little bar at the right of a cell, say the metric in the heading:
+KL(final ‖ row) is how far, in nats, the row still is from the model's own answer; rank is
+where the answer stands in the row's list (0 = top). {SETTLED} marks the row from which on
+the answer stays on top. Beside the grid, or under it: the cell under the cursor in full.
+
+Raw lenses of small models speak only in the last blocks; rank and KL show the way there.
+Try: t on ' Paris', then f.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("lens")]
+    DEFAULT_CSS = """
+    LensPane { layout: vertical; height: 1fr; }
+    #lens-body { height: 1fr; }
+    #lens-empty { width: 1fr; padding: 1 3; color: $text-muted; }
+    #lens-grid { width: 1fr; display: none; }
+    #lens-follow { width: 46; padding: 0 0 0 2; display: none; }
+    LensColumn, LensStrip { display: none; }
+    LensPane.-filled #lens-empty { display: none; }
+    LensPane.-filled #lens-grid { display: block; }
+    LensPane.-filled.-column LensColumn { display: block; }
+    LensPane.-filled.-follow #lens-follow { display: block; }
+    LensPane.-filled.-strip LensStrip { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="lens")
+        self.run = LensRun()
+        self.view = LensView()
+        self.header = Legend(id="lens-legend")
+        self._next = LensRun()
+        self._target: str | None = None
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="lens-body"):
+            yield Static(EMPTY, id="lens-empty")
+            yield CellGrid(id="lens-grid", corner="block", bottom_up=True)
+            yield ColumnList(id="lens-follow", bottom_up=True)
+            yield LensColumn()
+        yield LensStrip()
+
+    def on_mount(self) -> None:
+        self.recolour()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._arrange()
+
+    @property
+    def grid(self) -> CellGrid:
+        return self.query_one(CellGrid)
+
+    def focus_contents(self) -> None:
+        self.grid.focus()
+
+    # The run.
+
+    def request(self, prompt: str, setting: Setting) -> LogitLens:
+        return LogitLens(
+            prompt=prompt,
+            top_k=TOP_K,
+            target=self._target,
+            **setting.request_fields(),  # type: ignore[arg-type]
+        )
+
+    def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
+        """What was on screen stays there until the new run has something to show."""
+        assert isinstance(request, LogitLens)
+        self._next = LensRun(request=request, state="waiting")
+
+    def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
+        for part in parts:
+            if isinstance(part, Started) and card is not None:
+                self._start(part, card)
+        self._add([part for part in parts if isinstance(part, LogitLensRow)])
+
+    def finish(self, result: Result) -> None:
+        self.run = self.run.finished(result)
+        self._mark()
+        self._tell()
+
+    def end(self, state: RunState, reason: str) -> None:
+        self._target = self.run.target
+        if self.run.running:
+            self.run = self.run.ended(state, reason)
+        self._tell()
+
+    def _start(self, started: Started, card: ModelCard) -> None:
+        before, request = self.run, self._next.request
+        kept = before.asks_the_same(request)
+        new_target = request is not None and request.target not in (None, before.target)
+        self.run = replace(self._next, layers=card.layers, vocabulary=card.vocab_size).read(
+            started.tokens[0], started.token_ids[0]
+        )
+        self.view = self.view.for_run(self.run, kept, new_target)
+        self._set_labels()
+        self.add_class("-filled")
+        self._arrange()
+
+    def _add(self, rows: list[LogitLensRow]) -> None:
+        if not rows:
+            return
+        self.run = self.run.with_rows(rows)
+        for row in rows:
+            self.grid.set_row(row.layer + 1, self._cells(row.layer))
+        self._tell()
+
+    # The grid. Its row 0 is the embeddings, row l + 1 is block l.
+
+    def _set_labels(self) -> None:
+        labels = [lens_view.layer_label(layer) for layer in self.run.all_layers]
+        self.grid.set_labels(labels, self.run.tokens)
+        self.grid.cursor = (self.view.cursor.layer + 1, self.view.cursor.pos)
+
+    def _cells(self, layer: int) -> list[Painted]:
+        cells = (Cell(layer, pos) for pos in range(self.run.positions))
+        return [
+            Painted(
+                lens_view.token_at(self.run, cell) or "",
+                lens_view.level_at(self.view, self.run, cell),
+            )
+            for cell in cells
+        ]
+
+    def _column_row(self, cell: Cell) -> ColumnRow:
+        row = self.run.row(cell.layer)
+        if row is None:
+            return UNKNOWN_ROW
+        value = lens_view.value_at(self.view, self.run, cell)
+        digits = "" if value is None else lens_view.metric_of(self.view).text(value)
+        level = lens_view.level_at(self.view, self.run, cell)
+        return ColumnRow(row.top_tokens[cell.pos], level, digits)
+
+    def _repaint(self) -> None:
+        """Another metric: other colours everywhere."""
+        known = self.run.rows
+        self.grid.set_rows(
+            [self._cells(layer) if layer in known else None for layer in self.run.all_layers]
+        )
+        self._tell()
+
+    def _mark(self) -> None:
+        marks = {}
+        for pos in range(self.run.positions):
+            settled = self.run.settled_from(pos)
+            if settled is not None:
+                marks[settled + 1, pos] = SETTLED
+        if self.view.pinned is not None:
+            marks[self.view.pinned.layer + 1, self.view.pinned.pos] = PINNED
+        self.grid.set_marks(marks)
+
+    def recolour(self) -> None:
+        self.grid.ramp = self.query_one(ColumnList).ramp = self._ramp
+        self._show_scale()
+
+    # What stands around the grid.
+
+    def _arrange(self) -> None:
+        """Give the inspector the side if there is room, else the strip under the grid."""
+        width, following = self.size.width, self.view.following
+        column = width >= (ROOM_FOR_BOTH if following else ROOM_FOR_COLUMN)
+        self.set_class(following, "-follow")
+        self.set_class(column, "-column")
+        self.set_class(not column, "-strip")
+        self._tell()
+
+    def _tell(self) -> None:
+        """The run or the view is another one."""
+        self._show_cell()
+        self._show_scale()
+        self.post_message(self.Changed())
+
+    def _show_cell(self) -> None:
+        """Write about the cell under the cursor, wherever there is room for it."""
+        if self.run.state == "empty":
+            return
+        shown = LensColumn if self.has_class("-column") else LensStrip
+        self.query_one(shown).show(self.run, self.view)
+        if self.view.following:
+            self._show_followed()
+
+    def _show_followed(self) -> None:
+        listed, pos = self.query_one(ColumnList), self.view.cursor.pos
+        rows = [self._column_row(Cell(layer, pos)) for layer in self.run.all_layers]
+        if len(listed._labels) != len(rows):
+            listed.set_labels([lens_view.layer_label(layer) for layer in self.run.all_layers])
+        listed.set_rows(rows)
+        listed.cursor = self.view.cursor.layer + 1
+
+    def _show_scale(self) -> None:
+        metric = lens_view.metric_of(self.view)
+        wide = self.app.size.width >= ROOM_FOR_COLUMN
+        title = (lens_view.long_title if wide else lens_view.title)(self.view, self.run)
+        self.header.set_scale(title, *metric.scale, log=metric.log, ramp=self._ramp)
+
+    @property
+    def _ramp(self) -> Ramp:
+        return self.app.appearance.ramp  # type: ignore[attr-defined]
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        return self.run.contracts
+
+    @property
+    def cost(self) -> str:
+        run = self.run
+        size = f"{run.layers + 1} × {run.positions}"
+        if run.result is not None:
+            return f"{size} · {seconds(run.result.meta.elapsed_s)}"
+        known = f"{len(run.rows)} of {run.layers + 1} rows"
+        return f"{run.state}: {known}" if run.state in ("cancelled", "failed") else ""
+
+    # Keys.
+
+    @on(CellGrid.CursorMoved)
+    def _cursor_moved(self, event: CellGrid.CursorMoved) -> None:
+        event.stop()
+        self.view = self.view.moved(Cell(event.row - 1, event.column))
+        self._show_cell()
+
+    @on(ColumnList.CursorMoved)
+    def _list_moved(self, event: ColumnList.CursorMoved) -> None:
+        event.stop()
+        if self.run.positions:
+            self.grid.cursor = (event.row, self.view.cursor.pos)
+
+    @on(CellGrid.CellChosen)
+    @on(ColumnList.RowChosen)
+    def _chosen(self, event: Message) -> None:
+        event.stop()
+        self.app.push_screen(Reader("cell", lens_inspector.in_full(self.run, self.view)))
+
+    def action_cycle_metric(self, step: int) -> None:
+        self.view = self.view.cycled_metric(step, self.run.target is not None)
+        self._repaint()
+
+    @tells_errors
+    def action_metric(self, name: str) -> None:
+        if lens_view.METRICS[name].needs_target and self.run.target is None:
+            raise BadInput(
+                f"{name} needs a target; t takes the cursor's token, or :target ' Paris'"
+            )
+        self.view = self.view.with_metric(name)
+        self._repaint()
+
+    @tells_errors
+    def action_take_target(self) -> None:
+        token = lens_view.token_at(self.run, self.view.cursor)
+        if token is None:
+            raise BadInput("no token is under the cursor yet; run a prompt, then t on a cell")
+        self._follow_token(None if token == self.run.target else token)
+
+    def action_target(self, token: str) -> None:
+        self._follow_token(None if token == "off" else token)
+
+    def _follow_token(self, token: str | None) -> None:
+        self._target = token
+        self.post_message(self.Wanted())
+
+    def action_pin(self) -> None:
+        self.view = self.view.pinned_here()
+        self._mark()
+        self._tell()
+
+    def action_unpin(self) -> None:
+        self.view = replace(self.view, pinned=None, following=False)
+        self._mark()
+        self._arrange()
+
+    def action_follow(self) -> None:
+        self.view = replace(self.view, following=not self.view.following)
+        self._arrange()
+
+    def action_bottom_up(self) -> None:
+        self.view = replace(self.view, embeddings_on_top=not self.view.embeddings_on_top)
+        self.grid.bottom_up = not self.view.embeddings_on_top
+        self.query_one(ColumnList).bottom_up = self.grid.bottom_up
+        self._tell()
+
+    def action_cycle_stride(self) -> None:
+        self._set_stride(self.view.cycled_stride().stride)
+
+    @tells_errors
+    def action_stride(self, words: str) -> None:
+        self._set_stride(whole_number("stride", words, 1, max(1, self.run.layers)))
+
+    def _set_stride(self, stride: int) -> None:
+        self.view = replace(self.view, stride=stride)
+        self.grid.stride = stride
+        self.query_one(ColumnList).stride = stride
+        self._tell()
+
+    @tells_errors
+    def action_width(self, words: str) -> None:
+        self.grid.cell_width = 0 if words == "auto" else whole_number("width", words, 4, 40)
+
+    @tells_errors
+    def action_find(self, needle: str) -> None:
+        self.view = replace(self.view, needle=needle)
+        self.action_find_next(1)
+
+    @tells_errors
+    def action_find_next(self, step: int) -> None:
+        if not self.view.needle:
+            raise BadInput("nothing to find yet; type / and some letters of a token")
+        cell = lens_view.found(self.run, self.view, step)
+        if cell is None:
+            raise BadInput(f"no cell's top token holds {self.view.needle!r}")
+        self.grid.cursor = (cell.layer + 1, cell.pos)
+
+    @tells_errors
+    def action_copy_cell(self) -> None:
+        self.post_message(CopyWanted(lens_text.cell_tsv(self.run, self.view.cursor)))
+
+    def action_copy_table(self) -> None:
+        self.post_message(CopyWanted(lens_text.table_tsv(self.run)))
+
+    def exported(self, suffix: str) -> str:
+        if self.run.state == "empty":
+            raise BadInput("there is no lens to write yet; run a prompt first")
+        if suffix == ".tsv":
+            return lens_text.table_tsv(self.run)
+        if suffix == ".json" and self.run.result is not None:
+            return lens_text.result_json(self.run.result)
+        raise BadInput(f"the lens cannot be written as {suffix} now; .tsv and .svg can")
+
+    def suggested_name(self) -> str:
+        words = "".join(c if c.isalnum() else "-" for c in (self.run.request or self._next).prompt)
+        return f"lens-{words.strip('-').lower()[:40]}"
+
+
+def whole_number(name: str, words: str, least: int, most: int) -> int:
+    if not words.isdecimal() or not least <= int(words) <= most:
+        raise BadInput(f"{name} is {words!r}; give a whole number from {least} to {most}")
+    return int(words)

@@ -1,0 +1,76 @@
+"""What every pane is: a view that may ask the engine something and shows what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from mlxterp_engine.experiments import (
+    AnyRequest,
+    BadInput,
+    Contract,
+    LogitLens,
+    ModelCard,
+    Result,
+    Trace,
+)
+from mlxterp_tui.session import Progress
+from mlxterp_tui.setting import Setting
+
+from textual.containers import Container
+from textual.message import Message
+from textual.widget import Widget
+
+
+class Pane(Container):
+    """The main screen calls these; a pane that asks nothing leaves most as they are."""
+
+    HELP_TITLE: ClassVar[str] = ""
+    HELP: ClassVar[str] = ""
+    header: Widget
+    """Says exactly what is shown; stands in the row above the pane."""
+
+    class Changed(Message):
+        """The contracts or the cost are other than before."""
+
+    class Wanted(Message):
+        """The pane wants to be run again with the same prompt: a parameter changed."""
+
+    def request(self, prompt: str, setting: Setting) -> LogitLens | Trace | None:
+        """What to ask for this prompt; None when the pane asks nothing."""
+        return None
+
+    def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
+        """The request is on its way."""
+
+    def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
+        """Some of the answer."""
+
+    def finish(self, result: Result) -> None:
+        """All of the answer."""
+
+    def end(self, state: str, reason: str) -> None:
+        """No more will come: cancelled or failed."""
+
+    def recolour(self) -> None:
+        """The theme or the colour map is another one."""
+
+    def exported(self, suffix: str) -> str:
+        """The pane's contents in the format of that suffix."""
+        raise BadInput(f"this pane has nothing to write as {suffix}; .svg, its picture, works")
+
+    def suggested_name(self) -> str:
+        """A file name without suffix, for an export."""
+        return self.name or "pane"
+
+    def focus_contents(self) -> None:
+        self.focus()
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        return {}
+
+    @property
+    def cost(self) -> str:
+        """What the run on screen measured: its size and its time."""
+        return ""

@@ -1,0 +1,137 @@
+"""Asking the engine on behalf of a pane, and showing what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from mlxterp_engine.experiments import (
+    EngineError,
+    LogitLens,
+    ModelCard,
+    Price,
+    Result,
+    RunCancelled,
+    Step,
+)
+from mlxterp_engine.worker.client import Job
+from mlxterp_engine.worker.protocol import JobInfo
+from mlxterp_engine.worker.tasks import ModelOpened, Outcome
+from mlxterp_tui.panes.pane import Pane
+from mlxterp_tui.session import Progress
+from mlxterp_tui.setting import Setting
+
+if TYPE_CHECKING:
+    from mlxterp_tui.app import MlxterpApp
+
+
+class Going(NamedTuple):
+    """A job on its way, as the row under the pane shows it."""
+
+    name: str
+    step: Step | None = None
+    price: Price | None = None
+
+
+class Runs:
+    """What this screen has asked for and still waits for. Errors go to `app.report`."""
+
+    def __init__(self, app: MlxterpApp) -> None:
+        self._app = app
+        self._going: dict[str, Going] = {}
+        self._pane_job: Job | None = None
+        self.asked = False
+
+    def run(self, pane: Pane, prompt: str) -> None:
+        """Ask what the pane asks about this prompt; its older question is stopped."""
+        self.asked = True
+        self._start(self._ask(pane, prompt), "run")
+
+    def watch(self, pane: Pane, info: JobInfo) -> None:
+        """Show a lens that runs, or has run, in its pane."""
+        self._start(self._attend(pane, info), "run")
+
+    def open(self, setting: Setting, opened: Callable[[ModelCard], None]) -> None:
+        """Open the setting's model, and then call back."""
+        self._start(self._open(setting, opened), "open")
+
+    def cancel(self, job_id: str | None = None) -> None:
+        """Stop a job, by default the oldest that the screen waits for."""
+        wanted = job_id or next(iter(self._going), None)
+        if wanted:
+            self._start(self._app.session.cancel(wanted), "cancel")
+
+    @property
+    def current(self) -> Going | None:
+        """The job to show: the oldest, for the others wait for it."""
+        return next(iter(self._going.values()), None)
+
+    def _start(self, work: Coroutine[Any, Any, None], group: str) -> None:
+        self._app.run_worker(self._reported(work), group=group, exclusive=True)
+
+    async def _reported(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except RunCancelled:
+            self._app.tell("stopped; what was computed is shown")
+        except EngineError as error:
+            self._app.report(error)
+
+    async def _ask(self, pane: Pane, prompt: str) -> None:
+        session = self._app.session
+        request = pane.request(prompt, self._app.setting)
+        if request is None:
+            return
+        await self._stop_older()
+        pane.begin(request, session.card)
+        job = await session.submit(request)
+        await self._show_in(pane, job, str(request.__struct_config__.tag))
+
+    async def _attend(self, pane: Pane, info: JobInfo) -> None:
+        pane.begin(LogitLens(prompt=info.prompt, model=info.model), self._app.session.card)
+        await self._show_in(pane, await self._app.session.watch(info.id), info.experiment)
+
+    async def _open(self, setting: Setting, opened: Callable[[ModelCard], None]) -> None:
+        job = await self._app.session.submit(setting.open_model())
+        outcome = await self._follow(job, f"opening {setting.model}", lambda parts: None)
+        opened(cast(ModelOpened, outcome).card)
+
+    async def _show_in(self, pane: Pane, job: Job, name: str) -> None:
+        self._pane_job = job
+        try:
+            result = await self._follow(
+                job, name, lambda parts: pane.show(parts, self._app.session.card)
+            )
+            pane.finish(cast(Result, result))
+        except RunCancelled:
+            pane.end("cancelled", "")
+            raise
+        except EngineError as error:
+            pane.end("failed", str(error))
+            raise
+
+    async def _follow(self, job: Job, name: str, show: Callable[[list[Progress]], None]) -> Outcome:
+        """Keep the row under the pane up to date while the job runs."""
+        going = Going(name, price=job.price)
+
+        def progressed(parts: list[Progress]) -> None:
+            steps = [part for part in parts if isinstance(part, Step)]
+            if steps:
+                self._tell(job.id, going._replace(step=steps[-1]))
+            show(parts)
+
+        self._tell(job.id, going)
+        try:
+            return await self._app.session.follow(job, progressed)
+        finally:
+            self._going.pop(job.id, None)
+            self._app.show_run()
+
+    def _tell(self, job_id: str, going: Going) -> None:
+        self._going[job_id] = going
+        self._app.show_run()
+
+    async def _stop_older(self) -> None:
+        if self._pane_job is not None and not self._pane_job.ended:
+            await self._app.session.cancel(self._pane_job.id)
+        self._pane_job = None

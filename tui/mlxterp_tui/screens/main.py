@@ -1,0 +1,235 @@
+"""The main screen: one prompt, one model, many views of the same run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mlxterp_engine.experiments import Price, Step
+from mlxterp_tui.command_line import completions, parse
+from mlxterp_tui.drawn import Drawn
+from mlxterp_tui.keymap import Command, Where, bindings, commands_at
+from mlxterp_tui.panes.jobs import JobsPane
+from mlxterp_tui.panes.pane import Pane
+from mlxterp_tui.panes.registry import PANES
+from mlxterp_tui.reporting import tells_errors
+from mlxterp_tui.screens import help
+from mlxterp_tui.screens.command_bar import CommandBar
+from mlxterp_tui.screens.hint_line import hint_text
+from mlxterp_tui.screens.pane_tabs import pane_tabs
+from mlxterp_tui.screens.prompt import PromptPane
+from mlxterp_tui.screens.reader import Reader
+from mlxterp_tui.screens.run_line import RunLine
+from mlxterp_tui.screens.status_line import status_text
+from mlxterp_tui.widgets.jump_overlay import push_jump_overlay
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+if TYPE_CHECKING:
+    from mlxterp_tui.app import MlxterpApp
+
+EXAMPLE_PROMPT = "The capital of France is"
+# Below this height the boxes go, so that the grid keeps its rows.
+SHORT = 30
+
+
+class MainScreen(Screen[None]):
+    """Lays out and passes on. What is set, and the engine, are the app's."""
+
+    AUTO_FOCUS = None
+    HELP_TITLE = "mlxterp"
+    HELP = "Type a prompt above, press Enter, and look at what the model does with it."
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("main"),
+        *(
+            Binding(str(number), f"show_pane({entry.name!r})", f"{entry.title} pane", show=False)
+            for number, entry in enumerate(PANES, 1)
+        ),
+    ]
+
+    app: MlxterpApp
+
+    def __init__(self) -> None:
+        super().__init__(id="main")
+        self._panes: dict[str, Pane] = {}
+        self._at = PANES[0].name
+
+    def compose(self) -> ComposeResult:
+        yield Drawn(self._draw_status, id="status")
+        yield PromptPane(self.app.prompts)
+        with Horizontal(id="pane-row"):
+            yield Drawn(self._draw_tabs, id="pane-tabs")
+            yield Container(id="pane-header")
+        yield Container(id="panes")
+        yield RunLine()
+        yield Drawn(self._draw_hints, id="hints")
+        yield CommandBar(self.app.commands, self.completions)
+
+    def on_mount(self) -> None:
+        self.prompt.text = self.app.prompts.last or EXAMPLE_PROMPT
+        self.action_show_pane(self._at)
+        self.prompt.field.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        short = event.size.height < SHORT
+        self.set_class(short, "-short")
+        self.prompt.show_ids(short)
+
+    # What is where.
+
+    @property
+    def prompt(self) -> PromptPane:
+        return self.query_one(PromptPane)
+
+    @property
+    def pane(self) -> Pane:
+        return self._panes[self._at]
+
+    @property
+    def run_line(self) -> RunLine:
+        return self.query_one(RunLine)
+
+    def action_show_pane(self, name: str) -> None:
+        """Bring a pane forward; it is made when it is first wanted."""
+        in_pane = bool(self._panes) and self.pane.has_focus_within
+        self._at = name
+        if name not in self._panes:
+            self._make(name)
+        for key, pane in self._panes.items():
+            pane.display = pane.header.display = key == name
+        if in_pane:
+            self.call_after_refresh(self.pane.focus_contents)
+        self.redraw()
+
+    def _make(self, name: str) -> None:
+        pane = next(entry for entry in PANES if entry.name == name).make()
+        self._panes[name] = pane
+        self.query_one("#panes").mount(pane)
+        self.query_one("#pane-header").mount(pane.header)
+
+    def action_pane(self, step: int) -> None:
+        names = [entry.name for entry in PANES]
+        self.action_show_pane(names[(names.index(self._at) + step) % len(names)])
+
+    def action_focus_prompt(self) -> None:
+        self.remove_class("-zoomed")
+        self.prompt.field.focus()
+
+    @on(PromptPane.Left)
+    def action_focus_pane(self) -> None:
+        self.pane.focus_contents()
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoomed")
+
+    def action_jump(self) -> None:
+        push_jump_overlay(self)
+
+    # The lines around the pane.
+
+    def redraw(self) -> None:
+        """Repaint them as far as they changed, and the jobs when they are in front."""
+        for selector in ("#status", "#pane-tabs", "#hints"):
+            self.query_one(selector, Drawn).redraw()
+        if isinstance(self.pane, JobsPane) and self.pane.is_mounted:
+            self.pane.refresh_jobs()
+
+    def show_job(self, name: str, step: Step | None, price: Price | None) -> None:
+        self.run_line.show_job(name, step, price)
+
+    def show_checks(self) -> None:
+        """No job runs: the pane's own checks and cost."""
+        self.run_line.show_checks(self.pane.contracts, self.pane.cost)
+
+    def _draw_status(self, width: int, height: int) -> Content:
+        app = self.app
+        return status_text(app.setting, app.session.card, app.session.state, width)
+
+    def _draw_tabs(self, width: int, height: int) -> Content:
+        return pane_tabs([(entry.title, entry.name == self._at) for entry in PANES])
+
+    def _draw_hints(self, width: int, height: int) -> Content:
+        return hint_text(self, width)
+
+    def on_descendant_focus(self) -> None:
+        self.query_one("#hints", Drawn).redraw()
+
+    # Asking.
+
+    @on(PromptPane.Submitted)
+    def _submitted(self, event: PromptPane.Submitted) -> None:
+        event.stop()
+        self.prompt.select_all()
+        self.action_run()
+
+    @tells_errors
+    def action_ask(self, prompt: str) -> None:
+        self.prompt.text = prompt
+        self.prompt.action_submit()
+
+    @on(Pane.Wanted)
+    def action_run(self) -> None:
+        """Run the pane on the prompt as it stands."""
+        self.app.runs.run(self.pane, self.prompt.text)
+
+    # Commands.
+
+    def node_at(self, where: Where) -> DOMNode:
+        """Whose `action_…` methods the commands of a place are."""
+        if where == "app":
+            return self.app
+        if where == "prompt":
+            return self.prompt
+        return self if where == "main" else self.pane
+
+    def reachable_commands(self) -> list[Command]:
+        """What can be carried out with this pane in front."""
+        return commands_at(("app", "main", self._at))  # type: ignore[arg-type]
+
+    def completions(self, line: str) -> list[str]:
+        return completions(line, self.reachable_commands(), self.app.choices)
+
+    def carry_out(self, command: Command) -> None:
+        """From the palette: a command that needs an argument asks for it on the `:` line."""
+        if command.argument:
+            self.action_begin(command.name + " ")
+        else:
+            self.app.call_later(self.app.run_action, command.action, self.node_at(command.where))
+
+    def action_command_line(self) -> None:
+        self.action_begin("")
+
+    def action_begin(self, line: str) -> None:
+        """Open the `:` line, begun with these words."""
+        self.add_class("-commanding")
+        self.query_one(CommandBar).open(line)
+
+    @on(CommandBar.Closed)
+    def _command_closed(self) -> None:
+        self.remove_class("-commanding")
+        self.pane.focus_contents()
+
+    @on(CommandBar.Entered)
+    async def _command_entered(self, event: CommandBar.Entered) -> None:
+        event.stop()
+        self._command_closed()
+        await self._carry_out_line(event.line)
+
+    async def _carry_out_line(self, line: str) -> None:
+        parsed = self._parse(line)
+        if parsed is not None:
+            await self.app.run_action(parsed.action, self.node_at(parsed.command.where))
+
+    @tells_errors
+    def _parse(self, line: str):
+        return parse(line, self.reachable_commands(), self.app.choices)
+
+    def action_help(self) -> None:
+        title, text = help.helped(self.focused, self)
+        keys = help.live_keys(self.app, self.active_bindings)
+        self.app.push_screen(Reader(f"help: {title}", help.help_text(text, keys)))

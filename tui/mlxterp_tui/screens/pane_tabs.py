@@ -1,0 +1,15 @@
+"""The row of panes with the keys that bring them forward."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+
+def pane_tabs(panes: list[tuple[str, bool]]) -> Content:
+    """panes: title, and whether it is in front."""
+    return Content("").join(
+        Content.styled(
+            f" {number} {title} ", "$foreground on $primary 30% bold" if front else "$text-muted"
+        )
+        for number, (title, front) in enumerate(panes, 1)
+    )

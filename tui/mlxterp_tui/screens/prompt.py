@@ -1,0 +1,196 @@
+"""The prompt: one line or several, its history, and how the model will read it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mlxterp_tui.history import History
+from mlxterp_tui.keymap import bindings
+from mlxterp_tui.widgets.token_strip import TokenStrip
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+# Long enough that a fast typist asks once, short enough that nobody waits.
+SECONDS_BEFORE_COUNTING = 0.05
+
+
+class LineInput(Input):
+    """One line of prompt. A paste of several lines is not cut: it asks for the larger editor."""
+
+    class PastedLines(Message):
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        if len(event.text.splitlines()) > 1:
+            event.stop()
+            event.prevent_default()
+            before, after = self.value[: self.cursor_position], self.value[self.cursor_position :]
+            self.post_message(self.PastedLines(before + event.text + after))
+
+
+class PromptPane(Vertical):
+    """Asks for a prompt; knows neither engine nor panes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("prompt")]
+
+    HELP = """\
+The text that every pane is about. Enter runs the pane on it; the line below shows the tokens
+as the model will read them, with their ids: line breaks as ⏎, bytes of unfinished characters
+as ⟨e4⟩. Leading and trailing spaces count. Up and down walk through earlier prompts.
+
+Example: The capital of France is
+"""
+
+    class Submitted(Message):
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Edited(Message):
+        """The text has rested for a moment."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """The user goes on to the pane."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(id="prompt")
+        self.history = history
+        self._pause: Timer | None = None
+        self._line = LineInput(id="prompt-line", compact=True)
+        self._line.cursor_blink = False
+        self.tokens = TokenStrip(id="prompt-tokens", empty="its tokens will stand here")
+        self.tokens.can_focus = False
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="prompt-row"):
+            yield Static("❯", id="prompt-mark")
+            yield self._line
+            yield Static("", id="token-count")
+        yield self.tokens
+
+    def on_mount(self) -> None:
+        self.border_title = "prompt"
+
+    def show_ids(self, short: bool) -> None:
+        """Ids under the tokens; on short screens beside them, all in one row."""
+        self.tokens.ids = "beside" if short else "under"
+        self.tokens.wrap = not short
+
+    @property
+    def text(self) -> str:
+        editor = self._editor
+        return self._line.value if editor is None else editor.text  # type: ignore[attr-defined]
+
+    @text.setter
+    def text(self, text: str) -> None:
+        if "\n" in text and self._editor is None:
+            self._open_editor(text)
+        elif self._editor is not None:
+            self._editor.load_text(text)  # type: ignore[attr-defined]
+        else:
+            self._line.value = text
+            self._line.cursor_position = len(text)
+
+    @property
+    def field(self) -> Widget:
+        """Where the user types."""
+        return self._editor or self._line
+
+    def select_all(self) -> None:
+        """So that typing starts a new prompt, and an arrow key edits this one."""
+        self.field.action_select_all()  # type: ignore[attr-defined]
+
+    def show_tokens(self, tokens: list[str], ids: list[int]) -> None:
+        self.tokens.set_tokens(tokens, ids)
+        self.show_count(f"{len(ids)} token{'' if len(ids) == 1 else 's'}")
+
+    def show_count(self, words: str) -> None:
+        self.query_one("#token-count", Static).update(words)
+        self.border_subtitle = words
+
+    def action_submit(self) -> None:
+        if self.text:
+            self.history.add(self.text)
+        self.post_message(self.Submitted(self.text))
+
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
+
+    def action_older(self) -> None:
+        self._recall(self.history.older(self.text))
+
+    def action_newer(self) -> None:
+        self._recall(self.history.newer())
+
+    def action_lines(self) -> None:
+        if self._editor is None:
+            self._open_editor(self.text)
+        else:
+            self._close_editor(" ".join(self.text.splitlines()))
+
+    @property
+    def _editor(self) -> Widget | None:
+        found = self.query("#prompt-editor")
+        return found.first() if found else None
+
+    def _recall(self, text: str | None) -> None:
+        if text is not None:
+            self.text = text
+
+    def _open_editor(self, text: str) -> None:
+        from textual.widgets import TextArea
+
+        editor = TextArea(text, id="prompt-editor", compact=True, show_cursor=True)
+        editor.cursor_blink = False
+        self._line.display = False
+        self.add_class("-lines")
+        self.query_one("#prompt-row").mount(editor, before="#token-count")
+        editor.focus()
+
+    def _close_editor(self, text: str) -> None:
+        self.query("#prompt-editor").remove()
+        self._line.display = True
+        self.remove_class("-lines")
+        self._line.value = text
+        self._line.focus()
+
+    @on(Input.Submitted, "#prompt-line")
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_submit()
+
+    @on(LineInput.PastedLines)
+    def _pasted(self, event: LineInput.PastedLines) -> None:
+        event.stop()
+        self._open_editor(event.text)
+
+    @on(Input.Changed, "#prompt-line")
+    def _line_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.count_soon()
+
+    def on_text_area_changed(self, event: Message) -> None:
+        event.stop()
+        self.count_soon()
+
+    def count_soon(self) -> None:
+        """Ask for the tokens once the typing rests."""
+        if self._pause is not None:
+            self._pause.stop()
+        self._pause = self.set_timer(SECONDS_BEFORE_COUNTING, self._rested)
+
+    def _rested(self) -> None:
+        self.post_message(self.Edited(self.text))
