@@ -60,8 +60,8 @@ class Answers:
         match body:
             case protocol.Hello(protocol=spoken):
                 return _hello(spoken)
-            case protocol.Submit(task=task, out=out):
-                return await self._submit(task, out, client)
+            case protocol.Submit():
+                return await self._submit(body, client)
             case protocol.Watch(job=job_id, seq=seq):
                 return await self._watch(job_id, seq, client)
             case protocol.Estimate(task=task):
@@ -79,12 +79,13 @@ class Answers:
             case protocol.Shutdown(force=force):
                 return self._shutdown(force)
 
-    async def _submit(self, task: Task, out: str | None, client: Connection) -> AnyReply:
+    async def _submit(self, call: protocol.Submit, client: Connection) -> AnyReply:
         if self._runner.state == "broken":
             raise RunFailed(self._runner.reason, self._runner.details)
-        if out is not None:
-            await self._check_out(task, out)
-        job = self._queue.submit(task, out, self._price(task))
+        if call.out is not None:
+            await self._check_out(call.task, call.out)
+        price = self._price(call.task)
+        job = self._queue.submit(call.task, call.out, price, call.folder)
         self._note(job)
         client.watch(Watching(job))
         return protocol.Accepted(job.id, job.price)

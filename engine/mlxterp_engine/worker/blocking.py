@@ -55,7 +55,13 @@ class BlockingEngine:
 
         Raises BadInput, RunFailed or RunCancelled.
         """
-        return self.follow(self.submit(task, out), on_event)
+        job = self.submit(task, out)
+        try:
+            return self.follow(job, on_event)
+        except KeyboardInterrupt:
+            self.cancel(job.id)
+            self._wait(_ended(job))
+            raise RunCancelled(f"job {job.id} was cancelled") from None
 
     def submit(self, task: Task, out: str | None = None) -> Job:
         """Queue a task and return at once."""
@@ -66,16 +72,11 @@ class BlockingEngine:
         return self._wait(self._engine.watch(job_id))
 
     def follow(self, job: Job, on_event: Callable[[Progress], None]) -> Outcome:
-        """Hear a job's events until it ends, and return what came of it. Ctrl-C cancels it."""
+        """Hear a job's events until it ends, and return what came of it."""
         heard: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
         asyncio.run_coroutine_threadsafe(_copy(job, heard), self._loop)
-        try:
-            while (event := heard.get()) is not None:
-                on_event(event)
-        except KeyboardInterrupt:
-            self.cancel(job.id)
-            self._wait(_ended(job))
-            raise RunCancelled(f"job {job.id} was cancelled") from None
+        while (event := heard.get()) is not None:
+            on_event(event)
         return self._wait(job.outcome())
 
     def cancel(self, job_id: str) -> None:

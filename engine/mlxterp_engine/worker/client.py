@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ from mlxterp_engine.experiments import (
 from mlxterp_engine.worker import launch, log_file, protocol
 from mlxterp_engine.worker.launch import Line, NoEngine
 from mlxterp_engine.worker.protocol import AnyCall, AnyNotice, AnyReply, EngineStatus, JobInfo
+from mlxterp_engine.worker.references import seen_from_here
 from mlxterp_engine.worker.tasks import Outcome, Task
 from mlxterp_engine.worker.wire import READ_AHEAD, FrameTooLong, read_frame
 
@@ -215,7 +217,8 @@ class Engine:
     async def submit(self, task: Task, out: str | None = None) -> Job:
         """Queue a task; `out` is an absolute .npz path that the engine writes at the end.
 
-        Raises BadInput when refused. The job's events begin at once.
+        Raises BadInput when refused. The job's events begin at once. Relative paths in the
+        task are taken from this process's working folder.
         """
         job = Job("")
 
@@ -223,7 +226,8 @@ class Engine:
             job.id, job.price = reply.job, reply.price
             self._jobs[job.id] = [job]
 
-        await self._ask(protocol.Submit(task, out), protocol.Accepted, accepted)
+        submit = protocol.Submit(seen_from_here(task), out, folder=os.getcwd())
+        await self._ask(submit, protocol.Accepted, accepted)
         return job
 
     async def watch(self, job_id: str, seq: int = 0) -> Job:
@@ -242,7 +246,7 @@ class Engine:
 
     async def estimate(self, task: Task) -> Price | None:
         """What the task would cost on the open model; None when that can't be said."""
-        return (await self._ask(protocol.Estimate(task), protocol.Priced)).price
+        return (await self._ask(protocol.Estimate(seen_from_here(task)), protocol.Priced)).price
 
     async def tokenize(
         self, text: str, bos: Literal["auto", "on", "off"] = "auto", chat: bool = False

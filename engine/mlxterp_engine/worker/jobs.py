@@ -50,8 +50,11 @@ class Posted(NamedTuple):
 class Job:
     """A task and what became of it so far. Changed by its queue alone."""
 
-    def __init__(self, id: str, task: Task, out: str | None, price: Price | None) -> None:
+    def __init__(
+        self, id: str, task: Task, out: str | None, price: Price | None, folder: str
+    ) -> None:
         self.id = id
+        self.folder = folder
         self.task = task
         self.out = out
         self.price = price
@@ -155,7 +158,9 @@ class JobQueue:
         self._stopped = False
         self._changed = threading.Condition()
 
-    def submit(self, task: Task, out: str | None = None, price: Price | None = None) -> Job:
+    def submit(
+        self, task: Task, out: str | None = None, price: Price | None = None, folder: str = "/"
+    ) -> Job:
         """Raises BadInput when too many wait already, or when the engine is stopping."""
         with self._changed:
             if self._stopped:
@@ -165,7 +170,7 @@ class JobQueue:
                     f"{MOST_WAITING} jobs are waiting already; "
                     "cancel some: mlxterp-tui jobs cancel ID"
                 )
-            job = Job(self._ids.next(), task, out, price)
+            job = Job(self._ids.next(), task, out, price, folder)
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._changed.notify_all()

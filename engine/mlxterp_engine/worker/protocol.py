@@ -33,10 +33,14 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Submit(msgspec.Struct, frozen=True, tag="submit"):
-    """Queue a task. `out`: an absolute .npz path that the engine writes at the end."""
+    """Queue a task. `out`: an absolute .npz path that the engine writes at the end.
+
+    folder: where the task's relative paths begin.
+    """
 
     task: Task
     out: str | None = None
+    folder: str = "/"
 
 
 class Estimate(msgspec.Struct, frozen=True, tag="estimate"):

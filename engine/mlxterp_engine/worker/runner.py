@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -124,6 +125,7 @@ class Runner:
     def _outcome(self, job: Job) -> Outcome:
         if self.workbench is None:
             raise RunFailed(self.reason, self.details)
+        _enter(job.folder)
         parts = self.workbench.perform(job.task)
         try:
             while not job.cancelled.is_set():
@@ -164,6 +166,14 @@ class Runner:
         if card is not self.card:
             self.card = card
             self._tell(ModelChanged(card))
+
+
+def _enter(folder: str) -> None:
+    """Paths in a task begin where its asker stands; "/" when that folder is gone."""
+    try:
+        os.chdir(folder)
+    except OSError:
+        os.chdir("/")
 
 
 def _one_line(error: Exception) -> str:

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 IDLE_STOP = 30 * 60.0  # seconds without a client and without a job
 BROKEN_LINGER = 1.0  # the same for an engine that could not import MLX: the next start may
+FAREWELL = 0.1  # seconds to tell the clients, when no job can have begun
 STOP_PATIENCE = 10.0  # seconds that a job gets to reach its next yield once we must stop
 TELL_INTERVAL = 0.25  # seconds between two notices of one job's mere progress
 
@@ -89,7 +90,9 @@ class Server:
         self._close_door()
         self._tell(EngineStopping(f"the engine stopped: {why}"))
         self.queue.stop()
-        _exit_at_the_latest_in(STOP_PATIENCE)
+        # Importing MLX takes a second and nothing is lost with it.
+        starting = self.runner.state == "starting"
+        _exit_at_the_latest_in(FAREWELL if starting else STOP_PATIENCE)
 
     def _talk(self) -> None:
         try:
@@ -209,6 +212,6 @@ def _signals_as_bytes() -> socket.socket:
 
 def _exit_at_the_latest_in(seconds: float) -> None:
     """A job that does not come to its next yield must not keep the process alive."""
-    timer = threading.Timer(seconds, os._exit, (1,))
+    timer = threading.Timer(seconds, os._exit, (0,))
     timer.daemon = True
     timer.start()
