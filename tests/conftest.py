@@ -26,7 +26,7 @@ def default_model_cache() -> Path:
     from mlxterp_engine.models.fetch import fetch
 
     kept = os.environ.get("MLXTERP_TEST_CACHE")
-    folder = Path(kept) if kept else platformdirs.user_cache_path("mlxterp-tui-tests")
+    folder = Path(kept) if kept else platformdirs.user_cache_path("mlxterp-tests", appauthor=False)
     for _ in fetch("smollm2-135m", folder / "models"):
         pass
     return folder / "models"

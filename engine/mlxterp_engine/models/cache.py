@@ -21,7 +21,7 @@ def models_folder() -> Path:
     home = os.environ.get("MLXTERP_HOME")
     if home:
         return Path(home).expanduser().absolute() / "models"
-    return platformdirs.user_cache_path("mlxterp-tui") / "models"
+    return platformdirs.user_cache_path("mlxterp", appauthor=False) / "models"
 
 
 def make_folder(folder: Path) -> None:

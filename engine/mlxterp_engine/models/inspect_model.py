@@ -14,6 +14,7 @@ from mlxterp_engine.models.gguf_file import read_gguf
 from mlxterp_engine.models.resolve import Located, check_folder, of_catalogue
 from mlxterp_engine.models.tokenizer_folder import read_json
 from mlxterp_engine.models.weights_hash import safetensors_header, weight_files
+from mlxterp_engine.worker.tasks import ModelEntry
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,24 @@ def inspect_folder(folder: Path) -> Inspected:
     )
 
 
-def catalogue_now(cache: Path | None = None) -> list[tuple[Entry, Located]]:
-    """Every model of the catalogue, and whether it is here (`located.path`)."""
+def list_models(cache: Path | None = None) -> list[ModelEntry]:
+    """Every model of the catalogue, and where it lies if it is here."""
     cache = cache or models_folder()
-    return [(entry, of_catalogue(entry, cache)) for entry in CATALOGUE.values()]
+    return [_listed(entry, of_catalogue(entry, cache)) for entry in CATALOGUE.values()]
+
+
+def _listed(entry: Entry, located: Located) -> ModelEntry:
+    return ModelEntry(
+        reference=entry.name,
+        architecture=entry.architecture,
+        parameters=entry.parameters,
+        download_bytes=entry.download_bytes,
+        licence=entry.licence,
+        summary=entry.summary,
+        available=located.path is not None,
+        provenance=located.provenance,
+        path=str(located.path) if located.path else None,
+    )
 
 
 def _parameters(tensors: dict[str, dict[str, Any]], config: dict[str, Any]) -> int:

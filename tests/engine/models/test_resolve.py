@@ -127,7 +127,7 @@ def test_models_lie_under_mlxterp_home(monkeypatch, tmp_path):
     monkeypatch.setenv("MLXTERP_HOME", str(tmp_path))
     assert models_folder() == tmp_path / "models"
     monkeypatch.delenv("MLXTERP_HOME")
-    assert models_folder().parts[-2:] == ("mlxterp-tui", "models")
+    assert models_folder().parts[-2:] == ("mlxterp", "models")
 
 
 def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path):

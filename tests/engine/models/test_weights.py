@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.models import weights_hash
-from mlxterp_engine.models.inspect_model import catalogue_now, inspect
+from mlxterp_engine.models.inspect_model import inspect, list_models
 from mlxterp_engine.models.weights_hash import weights_sha256
 
 import mlx.nn as nn
@@ -128,7 +128,16 @@ def test_a_licence_is_read_from_the_model_card(one_file):
 
 
 def test_the_catalogue_says_what_is_here(default_model_cache, tmp_path):
-    here = {entry.name: located.path for entry, located in catalogue_now(default_model_cache)}
-    assert here["smollm2-135m"] is not None
-    assert here["glass-tiny"] is not None
-    assert {e.name: at.path for e, at in catalogue_now(tmp_path)}["smollm2-135m"] is None
+    here = {entry.reference: entry for entry in list_models(default_model_cache)}
+    assert here["smollm2-135m"].available
+    assert here["smollm2-135m"].download_bytes == 92_871_040
+    assert here["glass-tiny"].path is not None
+    elsewhere = {entry.reference: entry for entry in list_models(tmp_path)}
+    assert (elsewhere["smollm2-135m"].available, elsewhere["smollm2-135m"].path) == (False, None)
+
+
+def test_the_catalogue_tells_the_truth_about_its_models(default_model_cache):
+    for entry in list_models(default_model_cache):
+        found = inspect(Path(entry.path))
+        assert (found.architecture, found.parameters) == (entry.architecture, entry.parameters)
+        assert found.licence.lower() == entry.licence.lower()
