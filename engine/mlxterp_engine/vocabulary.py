@@ -75,16 +75,17 @@ def _summarise_rows(
     y: np.ndarray, at: np.ndarray, final: Reference, top_k: int, target: int | None
 ) -> Summary:
     """NumPy's way. y [row, vocab]; at [row], the position of each row."""
+    # Shifted by the peak before anything else: at logits in the hundreds the difference of
+    # two large numbers would cost probabilities their last digits.
     peak = y.max(axis=-1, keepdims=True)
     shifted = y - peak
     e = np.exp(shifted)
     total = e.sum(axis=-1)
     log_sum_exp = peak[:, 0] + np.log(total)
     top_ids = _top_k(y, top_k)
-    top_logits = np.take_along_axis(y, top_ids, axis=-1)
     columns = {
         "top_ids": top_ids.astype(np.int32),
-        "top_probs": np.exp(top_logits - log_sum_exp[:, None]),
+        "top_probs": np.take_along_axis(e, top_ids, axis=-1) / total[:, None],
         "entropy": np.log(total) - _row_dot(e, shifted) / total,
         "kl": final.negative_entropy[at] - (_row_dot(final.probs[at], y) - log_sum_exp),
         "final_rank": _rank(y, np.take_along_axis(y, final.top[at, None], axis=-1)),
@@ -100,8 +101,11 @@ def _summarise_on_device(
 ) -> Summary:
     """MLX's way: one evaluation, and only the small answers leave the device."""
     probs = mx.array(final.probs)[mx.array(at)]
-    log_sum_exp = mx.logsumexp(y, axis=-1)
-    log_probs = y - log_sum_exp[:, None]
+    peak = y.max(axis=-1, keepdims=True)
+    shifted = y - peak
+    e = mx.exp(shifted)
+    total = e.sum(axis=-1)
+    log_sum_exp = peak[:, 0] + mx.log(total)
     candidates = mx.argpartition(-y, top_k - 1, axis=-1)[:, :top_k]
     order = mx.argsort(-mx.take_along_axis(y, candidates, axis=-1), axis=-1)
     top_ids = mx.take_along_axis(candidates, order, axis=-1)
@@ -109,20 +113,20 @@ def _summarise_on_device(
     cross = (probs * y).sum(axis=-1) - log_sum_exp
     columns = {
         "top_ids": top_ids,
-        "top_probs": mx.exp(mx.take_along_axis(log_probs, top_ids, axis=-1)),
-        "entropy": -(mx.exp(log_probs) * log_probs).sum(axis=-1),
+        "top_probs": mx.take_along_axis(e, top_ids, axis=-1) / total[:, None],
+        "entropy": mx.log(total) - (e * shifted).sum(axis=-1) / total,
         "kl": mx.array(final.negative_entropy[at]) - cross,
         "final_rank": (y > final_logit).sum(axis=-1),
     }
     if target is not None:
-        columns["target_prob"] = mx.exp(log_probs[:, target])
+        columns["target_prob"] = e[:, target] / total
         columns["target_rank"] = (y > y[:, target, None]).sum(axis=-1)
     mx.eval(columns)
     return {name: as_numpy(column) for name, column in columns.items()}
 
 
 def _top_k(y: np.ndarray, k: int) -> np.ndarray:
-    """Ids of the k largest of each row, largest first; equal values by id."""
+    """Ids of the k largest of each row, largest first; equal ones among them by id."""
     candidates = np.sort(np.argpartition(y, -k, axis=-1)[:, -k:], axis=-1)
     values = np.take_along_axis(y, candidates, axis=-1)
     order = np.argsort(-values, axis=-1, kind="stable")

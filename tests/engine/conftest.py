@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-import pytest
-
 from mlxterp_engine import InterpretableModel
+
+import pytest
 
 PROMPT = "The capital of France is"
 

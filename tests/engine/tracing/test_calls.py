@@ -2,13 +2,12 @@
 
 import threading
 
-import pytest
-
 from mlxterp_engine.experiments.errors import RunFailed
 from mlxterp_engine.models.calls import calls_through
 
 import mlx.core as mx
 import mlx.nn as nn
+import pytest
 
 
 def plus_one(original, args, kwargs):

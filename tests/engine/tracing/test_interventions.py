@@ -1,12 +1,11 @@
 """Operations on arrays small enough to check by hand."""
 
-import pytest
-
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.tracing import interventions as iv
 from mlxterp_engine.tracing.sites import Site
 
 import mlx.core as mx
+import pytest
 
 RESID = Site("resid_post", 0)
 X = mx.arange(6, dtype=mx.float32).reshape(1, 3, 2)  # [[0, 1], [2, 3], [4, 5]]

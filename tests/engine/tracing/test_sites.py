@@ -1,11 +1,11 @@
 """Addresses: what is accepted, what is refused and in which words."""
 
+from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.tracing.sites import BLOCK_KINDS, HEAD_KINDS, MODEL_KINDS, Site, SiteTable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from mlxterp_engine.experiments.errors import BadInput
-from mlxterp_engine.tracing.sites import BLOCK_KINDS, HEAD_KINDS, MODEL_KINDS, Site, SiteTable
 
 TABLE = SiteTable(
     "toy",
