@@ -28,11 +28,9 @@ def slow(y: np.ndarray, at: np.ndarray, final: np.ndarray, k: int, target: int) 
         "top_probs": np.exp(np.take_along_axis(log_p, order[:, :k], axis=-1)),
         "entropy": -(np.exp(log_p) * log_p).sum(axis=-1),
         "kl": (np.exp(log_f) * (log_f - log_p)).sum(axis=-1),
-        "final_rank": np.array(
-            [list(o).index(f) for o, f in zip(order, log_f.argmax(-1), strict=True)]
-        ),
+        "final_rank": (order == log_f.argmax(-1)[:, None]).argmax(-1),
         "target_prob": np.exp(log_p[:, target]),
-        "target_rank": np.array([list(o).index(target) for o in order]),
+        "target_rank": (order == target).argmax(-1),
     }
 
 

@@ -21,9 +21,8 @@ def naive_lens(net, ids: list[int]) -> np.ndarray:
     for block in net.layers:
         x = block(x, mask)
         rows.append(x)
-    return np.stack(
-        [np.array(net.model.embed_tokens.as_linear(net.model.norm(r))[0]) for r in rows]
-    )
+    unembed = net.model.embed_tokens.as_linear
+    return np.stack([np.array(unembed(net.model.norm(row))[0]) for row in rows])
 
 
 def definitions(logits: np.ndarray, target: int) -> dict[str, np.ndarray]:

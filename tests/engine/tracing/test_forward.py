@@ -3,6 +3,7 @@
 from mlxterp_engine import interventions as iv
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.tracing.proofs import relative_error
+from mlxterp_engine.tracing.sites import BLOCK_KINDS, MODEL_KINDS
 
 import mlx.core as mx
 import pytest
@@ -46,26 +47,7 @@ def test_neurons_through_the_down_projection_are_the_mlp_output(tiny):
     assert mx.array_equal(tiny.net.layers[1].mlp.down_proj(neurons), out)
 
 
-@pytest.mark.parametrize(
-    "site",
-    ["embed", "final_norm", "logits"]
-    + [
-        f"blocks.1.{kind}"
-        for kind in [
-            "resid_pre",
-            "attn.q",
-            "attn.k",
-            "attn.v",
-            "attn.pattern",
-            "attn.z",
-            "attn_out",
-            "resid_mid",
-            "mlp.post",
-            "mlp_out",
-            "resid_post",
-        ]
-    ],
-)
+@pytest.mark.parametrize("site", [*MODEL_KINDS, *(f"blocks.1.{kind}" for kind in BLOCK_KINDS)])
 def test_every_site_can_be_edited_and_the_edit_is_what_is_recorded(tiny, site):
     with tiny.trace(TEXT) as clean, tiny.trace(TEXT, {site: iv.scale(0.5)}) as edited:
         pass
@@ -82,10 +64,8 @@ def test_zeroing_the_middle_of_a_block_leaves_only_its_mlp(tiny):
 
 def test_replacing_a_state_by_itself_changes_nothing(tiny):
     with tiny.trace(TEXT) as clean:
-        same = {
-            f"blocks.{b}.resid_post": clean.activations[f"blocks.{b}.resid_post"] for b in (0, 3)
-        }
-    edits = {site: iv.replace_with(value) for site, value in same.items()}
+        sites = ["blocks.0.resid_post", "blocks.3.resid_post"]
+        edits = {site: iv.replace_with(clean.activations[site]) for site in sites}
     with tiny.trace(TEXT, edits) as again:
         assert mx.array_equal(again.logits, clean.logits)
 
@@ -125,10 +105,8 @@ def test_an_edit_after_the_run_is_an_error(tiny):
 
 
 def test_a_mistyped_site_and_one_not_recorded_are_errors(tiny):
-    with (
-        pytest.raises(BadInput, match="closest"),
-        tiny.trace(TEXT, {"blocks.0.mlp_uot": iv.zero_out}),
-    ):
+    typo = {"blocks.0.mlp_uot": iv.zero_out}
+    with pytest.raises(BadInput, match="closest"), tiny.trace(TEXT, typo):
         pass
     with tiny.trace(TEXT, sites=["embed"]) as trace, pytest.raises(BadInput, match="not recorded"):
         trace.activations["logits"]
