@@ -1,0 +1,50 @@
+"""Progress on standard error: a bar on a terminal, else a line for each 10 %."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from mlxterp_engine.experiments import Step
+from mlxterp_engine.worker.client import Progress as Event
+
+WIDTH = 30
+_CLEAR = "\r\x1b[K"
+
+
+class Progress:
+    """Call it with each event; leave the `with` to clear the bar."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._draw = self._bar if stream.isatty() else self._line
+        self._told: tuple[str, int] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Step):
+            self._draw(event.what, _per_cent(event))
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._told is not None and self._stream.isatty():
+            self._write(_CLEAR)
+
+    def _bar(self, what: str, per_cent: int) -> None:
+        if (what, per_cent) != self._told:
+            self._told = what, per_cent
+            full = WIDTH * per_cent // 100
+            self._write(f"{_CLEAR}{'█' * full}{'░' * (WIDTH - full)} {per_cent:3} % {what}")
+
+    def _line(self, what: str, per_cent: int) -> None:
+        if (what, per_cent // 10) != self._told:
+            self._told = what, per_cent // 10
+            self._write(f"{per_cent:3} % {what}\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _per_cent(step: Step) -> int:
+    return min(100, max(0, int(100 * step.done / step.total))) if step.total > 0 else 0

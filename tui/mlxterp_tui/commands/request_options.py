@@ -1,0 +1,70 @@
+"""Options out of a request's fields: a new experiment needs no line here."""
+
+from __future__ import annotations
+
+import argparse
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from mlxterp_engine.experiments import Request
+from mlxterp_tui.commands.parser import Parser, number, whole
+
+import msgspec
+
+_READ_AS = {int: whole, float: number, str: str}
+
+MEANINGS = {
+    "model": "name, folder, .gguf file or hub id",
+    "seed": "of every random draw",
+    "bos": "begin with the BOS token? auto: as the model's tokenizer does",
+    "chat": "wrap the prompt in the model's chat template",
+    "device": "where to compute",
+    "dtype": "auto: float32 on a CPU, the model's own on a GPU",
+    "prompt": "the text to read",
+    "target": "a token to follow, verbatim, leading space included",
+    "sites": "globs over site names, e.g. 'blocks.*.resid_post'",
+    "intervention": "SITE=OPERATION, e.g. blocks.5.mlp_out=zero",
+}
+
+
+def add_options(parser: Parser, request: type[Request]) -> None:
+    """One option for each field; values that were not given keep the request's default."""
+    hints = get_type_hints(request)
+    for field in msgspec.structs.fields(request):
+        parser.add_argument(
+            option_of(field.name),
+            dest=field.name,
+            required=field.required,
+            help=_help(field),
+            **_reading(_without_none(hints[field.name])),
+        )
+
+
+def option_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _reading(kind: Any) -> dict[str, Any]:
+    """How argparse is to read values of a field's type."""
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(kind) is list:
+        (item,) = get_args(kind)
+        return {"nargs": "+", "action": "extend", **_reading(item)}
+    if get_origin(kind) is Literal:
+        return {"type": type(get_args(kind)[0]), "metavar": "|".join(map(str, get_args(kind)))}
+    return {"type": _READ_AS[kind], "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
+
+
+def _without_none(kind: Any) -> Any:
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind
+    (inner,) = [argument for argument in get_args(kind) if argument is not type(None)]
+    return inner
+
+
+def _help(field: msgspec.structs.FieldInfo) -> str:
+    meaning = MEANINGS.get(field.name, "")
+    if field.default in (msgspec.NODEFAULT, None, False):
+        return meaning
+    return f"{meaning} (default: {field.default})".strip()
