@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mlxterp_engine.experiments import Contract
-from mlxterp_tui.widgets.contract_strip import Check
+from mlxterp_tui.widgets.contract_strip import Check, short
 
 WORDS = {
     "lens_last_row": "last row = logits",
@@ -19,6 +19,16 @@ WORDS = {
     "splice_identity": "splice identity",
     "backward_matches_difference": "gradient = difference",
 }
+
+
+def fitting(found: list[Check], room: int) -> list[Check]:
+    """Failed ones, and of those that hold as many as stand whole in so many columns."""
+    kept: list[Check] = []
+    for check in sorted(found, key=lambda check: check.ok):
+        room -= len(f"✓ {check.name} {short(check.error)}  ")
+        if room >= 0 or not check.ok:
+            kept.append(check)
+    return kept
 
 
 def checks(contracts: Mapping[str, Contract]) -> list[Check]:

@@ -52,7 +52,7 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
     #jobs-list { height: 1fr; border: none; background: $background; padding: 0; }
     #jobs-list:focus { border: none; }
     #jobs-empty { height: 1fr; padding: 1 2; color: $text-muted; }
-    #jobs-log { height: 35%; border-top: solid $surface-lighten-2; color: $text-muted; }
+    #jobs-log { height: 35%; border-top: solid $foreground 30%; color: $text-muted; }
     """
 
     class WatchWanted(Message):

@@ -43,6 +43,8 @@ from textual.widgets import Static
 TOP_K = 10
 # From this width on there is room for the inspector beside the grid, and for a list too.
 ROOM_FOR_COLUMN, ROOM_FOR_BOTH = 108, 160
+# Of the grid: its widest cell that fits by itself, and what stands around the cells.
+WIDEST_FITTED, GUTTER = 14, 10
 SETTLED, PINNED = "▸", "●"
 
 EMPTY = """\
@@ -76,7 +78,7 @@ Try: t on ' Paris', then f.
     #lens-body { height: 1fr; }
     #lens-empty { width: 1fr; padding: 1 3; color: $text-muted; }
     #lens-grid { width: 1fr; display: none; }
-    #lens-follow { width: 46; padding: 0 0 0 2; display: none; }
+    #lens-follow { width: 42; margin: 1 0 0 2; display: none; }
     LensColumn, LensStrip { display: none; }
     LensPane.-filled #lens-empty { display: none; }
     LensPane.-filled #lens-grid { display: block; }
@@ -103,6 +105,7 @@ Try: t on ' Paris', then f.
 
     def on_mount(self) -> None:
         self.recolour()
+        self.watch(self.grid, "cell_width", self._hug_grid, init=False)
 
     def on_resize(self, event: events.Resize) -> None:
         self._arrange()
@@ -171,7 +174,13 @@ Try: t on ' Paris', then f.
     def _set_labels(self) -> None:
         labels = [lens_view.layer_label(layer) for layer in self.run.all_layers]
         self.grid.set_labels(labels, self.run.tokens)
+        self._hug_grid()
         self.grid.cursor = (self.view.cursor.layer + 1, self.view.cursor.pos)
+
+    def _hug_grid(self) -> None:
+        """Let a short prompt's inspector stand beside the grid, not far off."""
+        cell = self.grid.cell_width or WIDEST_FITTED
+        self.grid.styles.max_width = GUTTER + cell * max(1, self.run.positions)
 
     def _cells(self, layer: int) -> list[Painted]:
         cells = (Cell(layer, pos) for pos in range(self.run.positions))
@@ -249,6 +258,8 @@ Try: t on ' Paris', then f.
         listed.cursor = self.view.cursor.layer + 1
 
     def _show_scale(self) -> None:
+        if self.run.state == "empty":
+            return
         metric = lens_view.metric_of(self.view)
         wide = self.app.size.width >= ROOM_FOR_COLUMN
         title = (lens_view.long_title if wide else lens_view.title)(self.view, self.run)
@@ -276,13 +287,16 @@ Try: t on ' Paris', then f.
     @on(CellGrid.CursorMoved)
     def _cursor_moved(self, event: CellGrid.CursorMoved) -> None:
         event.stop()
-        self.view = self.view.moved(Cell(event.row - 1, event.column))
-        self._show_cell()
+        row, pos = self.grid.cursor  # the message may be older than a new run
+        cell = Cell(row - 1, pos)
+        if cell != self.view.cursor:
+            self.view = self.view.moved(cell)
+            self._show_cell()
 
     @on(ColumnList.CursorMoved)
     def _list_moved(self, event: ColumnList.CursorMoved) -> None:
         event.stop()
-        if self.run.positions:
+        if event.column_list.has_focus:
             self.grid.cursor = (event.row, self.view.cursor.pos)
 
     @on(CellGrid.CellChosen)

@@ -143,7 +143,7 @@ def best_in_line(row: LogitLensRow, pos: int) -> Content:
 def measures(row: LogitLensRow, pos: int) -> str:
     ranked = rank(row.final_rank.values[pos])
     entropy, kl = nats(row.entropy.values[pos]), nats(row.kl.values[pos])
-    return f"entropy {entropy} · KL {kl} nats · final at rank {ranked}"
+    return f"entropy {entropy} · KL {kl} nats · rank {ranked}"
 
 
 def numbers(run: LensRun, row: LogitLensRow, cell: Cell) -> Content:
@@ -191,8 +191,9 @@ def pinned(run: LensRun, view: LensView) -> list[Content]:
     token = quoted(kept.top_tokens[pos][0])
     row = run.row(view.cursor.layer)
     lines = [
-        Content.assemble(("● pinned ", "$warning bold"), address(run, view.pinned)),
-        Content(f"{token} {probability(kept.top_probs.values[pos, 0])}, {measures(kept, pos)}"),
+        Content.assemble(("● ", "$warning bold"), address(run, view.pinned)),
+        Content(f"pinned: {token} {probability(kept.top_probs.values[pos, 0])}"),
+        Content(measures(kept, pos)),
     ]
     return lines if row is None else [*lines, _differences(row, view.cursor.pos, kept, pos)]
 
@@ -200,7 +201,7 @@ def pinned(run: LensRun, view: LensView) -> list[Content]:
 def _differences(row: LogitLensRow, pos: int, kept: LogitLensRow, kept_pos: int) -> Content:
     entropy = row.entropy.values[pos] - kept.entropy.values[kept_pos]
     kl = row.kl.values[pos] - kept.kl.values[kept_pos]
-    return Content(f"cursor − pinned: entropy {entropy:+.2f}, KL {kl:+.2f} nats")
+    return Content(f"cursor − pinned: entropy {entropy:+.2f} KL {kl:+.2f}")
 
 
 def _line(name: str, value: str) -> Content:

@@ -9,6 +9,8 @@ from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.token_text import quoted
 
 STRIDES = (1, 2, 4)
+# Lights up on the way to the answer, where probabilities are still too small to see.
+DEFAULT_METRIC = "rank"
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Cell:
 class LensView:
     """embeddings_on_top: else the last block is on top, where the answer is."""
 
-    metric: str = "kl"
+    metric: str = DEFAULT_METRIC
     cursor: Cell = Cell(-1, 0)
     pinned: Cell | None = None
     following: bool = False
@@ -60,7 +62,11 @@ class LensView:
         """A target that was just set is what the user wants to see; one that is gone is not."""
         if new_target:
             return self.metric if METRICS[self.metric].needs_target else "target-rank"
-        return "kl" if METRICS[self.metric].needs_target and run.target is None else self.metric
+        return (
+            DEFAULT_METRIC
+            if METRICS[self.metric].needs_target and run.target is None
+            else self.metric
+        )
 
 
 def within(cell: Cell, run: LensRun) -> Cell:

@@ -7,13 +7,22 @@ from collections.abc import Mapping
 from textual.app import App
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ActiveBinding
+from textual.screen import ActiveBinding, Screen
 from textual.widget import Widget
 
 
 def help_text(text: str, keys: dict[str, list[tuple[str, str]]]) -> Content:
     """What the part shows, then its keys."""
-    return Content("\n\n").join([Content(text.strip()), keys_text(keys)])
+    return Content("\n\n").join([Content(flowing(text)), keys_text(keys)])
+
+
+def flowing(text: str) -> str:
+    """Paragraphs without their line breaks, so that they fit any width; indented lines stay."""
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(
+        paragraph if paragraph.startswith(" ") else " ".join(paragraph.splitlines())
+        for paragraph in paragraphs
+    )
 
 
 def keys_text(groups: dict[str, list[tuple[str, str]]]) -> Content:
@@ -47,18 +56,29 @@ def helped(focused: Widget | None, screen: DOMNode) -> tuple[str, str]:
 def live_keys(
     app: App[object], active: Mapping[str, ActiveBinding]
 ) -> dict[str, list[tuple[str, str]]]:
-    """The bindings that work right now, keys of one action together, closest first."""
+    """The bindings that work right now: the pane's own, those of moving about, the others."""
     groups: dict[str, dict[str, list[str]]] = {}
     for bound in active.values():
         if not bound.binding.description or bound.binding.system:
             continue
         actions = groups.setdefault(_place(bound.node), {})
-        actions.setdefault(bound.binding.description, []).append(app.get_key_display(bound.binding))
+        keys = actions.setdefault(bound.binding.description, [])
+        keys.append(app.get_key_display(bound.binding))
     return {
-        place: [(" ".join(keys), what) for what, keys in actions.items()]
-        for place, actions in groups.items()
+        place: [(" ".join(keys), what) for what, keys in groups[place].items()]
+        for place in sorted(groups, key=_rank)
     }
 
 
+MOVING, EVERYWHERE = "moving about", "everywhere"
+
+
 def _place(node: DOMNode) -> str:
-    return str(getattr(node, "HELP_TITLE", "") or type(node).__name__)
+    """A pane by its title; the widgets within a pane only move about."""
+    if isinstance(node, Screen | App):
+        return EVERYWHERE
+    return str(getattr(node, "HELP_TITLE", "")) or MOVING
+
+
+def _rank(place: str) -> int:
+    return {MOVING: 1, EVERYWHERE: 2}.get(place, 0)

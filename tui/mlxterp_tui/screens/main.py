@@ -61,7 +61,7 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Drawn(self._draw_status, id="status")
-        yield PromptPane(self.app.prompts)
+        yield PromptPane(self.app.prompts, self.app.prompts.last or EXAMPLE_PROMPT)
         with Horizontal(id="pane-row"):
             yield Drawn(self._draw_tabs, id="pane-tabs")
             yield Container(id="pane-header")
@@ -71,7 +71,6 @@ class MainScreen(Screen[None]):
         yield CommandBar(self.app.commands, self.completions)
 
     def on_mount(self) -> None:
-        self.prompt.text = self.app.prompts.last or EXAMPLE_PROMPT
         self.action_show_pane(self._at)
         self.prompt.field.focus()
 

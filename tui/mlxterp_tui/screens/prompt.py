@@ -42,6 +42,7 @@ class PromptPane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("prompt")]
 
+    HELP_TITLE = "prompt"
     HELP = """\
 The text that every pane is about. Enter runs the pane on it; the line below shows the tokens
 as the model will read them, with their ids: line breaks as ⏎, bytes of unfinished characters
@@ -65,11 +66,14 @@ Example: The capital of France is
     class Left(Message):
         """The user goes on to the pane."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, text: str) -> None:
+        """text: what stands there at first, all selected: typing replaces it."""
         super().__init__(id="prompt")
         self.history = history
         self._pause: Timer | None = None
-        self._line = LineInput(id="prompt-line", compact=True)
+        self._first_text = text
+        line = "" if "\n" in text else text
+        self._line = LineInput(line, id="prompt-line", compact=True)
         self._line.cursor_blink = False
         self.tokens = TokenStrip(id="prompt-tokens", empty="its tokens will stand here")
         self.tokens.can_focus = False
@@ -83,6 +87,9 @@ Example: The capital of France is
 
     def on_mount(self) -> None:
         self.border_title = "prompt"
+        if "\n" in self._first_text:
+            self._open_editor(self._first_text)
+        self.count_soon()
 
     def show_ids(self, short: bool) -> None:
         """Ids under the tokens; on short screens beside them, all in one row."""

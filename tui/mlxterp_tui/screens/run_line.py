@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mlxterp_engine.experiments import Contract, Price, Step
 from mlxterp_tui.amounts import price_in_words
-from mlxterp_tui.contract_words import checks
+from mlxterp_tui.contract_words import checks, fitting
 from mlxterp_tui.widgets.contract_strip import ContractStrip
 from mlxterp_tui.widgets.progress_line import ProgressLine
 
@@ -42,5 +42,6 @@ class RunLine(Container):
 
     def show_checks(self, contracts: Mapping[str, Contract], cost: str) -> None:
         """No job: what the run on screen measured."""
-        self._checks.set_checks(checks(contracts), cost)
+        room = self.size.width - len(cost) - 4
+        self._checks.set_checks(fitting(checks(contracts), room), cost)
         self.remove_class("-busy")

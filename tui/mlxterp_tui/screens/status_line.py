@@ -32,13 +32,14 @@ def facts(setting: Setting, card: ModelCard | None) -> list[Fact]:
     known = [Fact("mlxterp", "$text-primary bold"), Fact(setting.model, "bold")]
     if card is not None:
         known.append(Fact(weights(card)))
-        known.append(Fact(card.device))
+        known.append(Fact(card.device.partition(" ")[0]))
     else:
         known.append(Fact("not open yet", "$text-muted"))
     known.append(Fact(f"BOS {setting.bos_in_words(card)}"))
     known.append(Fact(f"chat {'on' if setting.chat else 'off'}", "bold" if setting.chat else ""))
     if card is not None:
         known.append(Fact(card.provenance, "$text-muted"))
+        known.append(Fact(card.device, "$text-muted"))
         known.append(Fact(f"{card.layers} blocks, d_model {card.d_model}", "$text-muted"))
     return known
 
