@@ -67,10 +67,10 @@ class Scene(App[None]):
 
     def _display(self, screen, renderable) -> None:
         if isinstance(renderable, ChopsUpdate):
-            self.stock.feed(dirty_spans._STOCK[ChopsUpdate](renderable, self.console))
+            self.stock.feed(dirty_spans.STOCK_SPANS(renderable, self.console))
             self.patched.feed(dirty_spans.render_spans(renderable, self.console))
         elif isinstance(renderable, LayoutUpdate):
-            self.stock.feed(dirty_spans._STOCK[LayoutUpdate](renderable, self.console))
+            self.stock.feed(dirty_spans.STOCK_LINES(renderable, self.console))
             self.patched.feed(dirty_spans.render_lines(renderable, self.console))
         else:
             assert not isinstance(renderable, CompositorUpdate)
@@ -192,13 +192,13 @@ def test_the_patch_goes_in_and_comes_out(stock_textual):
     assert dirty_spans.install()
     assert ChopsUpdate.render_segments is dirty_spans.render_spans
     dirty_spans.uninstall()
-    assert ChopsUpdate.render_segments is dirty_spans._STOCK[ChopsUpdate]
+    assert ChopsUpdate.render_segments is dirty_spans.STOCK_SPANS
 
 
 def test_another_textual_is_left_as_it_is(monkeypatch, stock_textual):
     monkeypatch.setattr(dirty_spans, "KNOWN", frozenset({"4c1cdb56"}))
     assert not dirty_spans.install()
-    assert ChopsUpdate.render_segments is dirty_spans._STOCK[ChopsUpdate]
+    assert ChopsUpdate.render_segments is dirty_spans.STOCK_SPANS
 
 
 RED, BLUE = Style.parse("red"), Style.parse("bold blue on white")

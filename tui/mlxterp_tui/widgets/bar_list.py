@@ -15,7 +15,9 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-_WIDEST_TEXT = 16
+_RANK_WIDTH = 4
+_NARROWEST_TEXT, _WIDEST_TEXT = 8, 16
+_SHORTEST_BAR = 6
 
 
 class BarRow(NamedTuple):
@@ -88,28 +90,25 @@ class BarList(Widget):
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 
     def _line(self, place: int, width: int) -> list[Segment]:
-        row = self._rows[place]
-        style = self.get_component_rich_style
+        row, style = self._rows[place], self.get_component_rich_style
         chosen = style("bar-list--highlighted") if row.highlighted else None
         plain = chosen or self.rich_style
-        texts = self._text_width()
-        numbers = max(cell_len(other.number) for other in self._rows)
-        before = 4 + texts + 1 + numbers + 1
+        texts, numbers, bars = self._columns(width)
+        rank = f"{'▸' if row.highlighted else ' '}{place + 1:>2} "
         return [
-            Segment(
-                f"{'▸' if row.highlighted else ' '}{place + 1:>2} ",
-                chosen or style("bar-list--rank"),
-            ),
+            Segment(rank, chosen or style("bar-list--rank")),
             Segment(fit(self._shown(row), texts) + " ", plain),
             Segment(f"{row.number:>{numbers}} ", plain),
-            Segment(
-                bar(row.part, max(0, width - before), self._blocks),
-                chosen or style("bar-list--bar"),
-            ),
+            Segment(bar(row.part, bars, self._blocks), chosen or style("bar-list--bar")),
         ]
 
-    def _text_width(self) -> int:
-        return min(_WIDEST_TEXT, max(cell_len(self._shown(row)) for row in self._rows))
+    def _columns(self, width: int) -> tuple[int, int, int]:
+        """Widths of text, number and bar: what is missing is taken from the bar, then the text."""
+        numbers = max(cell_len(row.number) for row in self._rows)
+        wanted = min(_WIDEST_TEXT, max(cell_len(self._shown(row)) for row in self._rows))
+        room = width - _RANK_WIDTH - numbers - 2
+        texts = max(1, min(wanted, max(room - _SHORTEST_BAR, _NARROWEST_TEXT), room))
+        return texts, numbers, max(0, room - texts)
 
     def _shown(self, row: BarRow) -> str:
         return f"'{legible(row.text)}'" if self._quoted else row.text

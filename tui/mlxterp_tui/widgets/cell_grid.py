@@ -9,6 +9,7 @@ from typing import ClassVar
 from mlxterp_themes import Ramp
 from mlxterp_tui.widgets.cell_painter import UNKNOWN, Cell, CellPainter
 from mlxterp_tui.widgets.colour_depth import ascii_only, depth_of
+from mlxterp_tui.widgets.grid_keys import GRID_KEYS
 from mlxterp_tui.widgets.grid_layout import (
     HEADER,
     NARROWEST,
@@ -21,17 +22,16 @@ from mlxterp_tui.widgets.grid_layout import (
 from mlxterp_tui.widgets.paint import ASCII_BARS, BLOCK_BARS, default_ramp, ramp_styles
 from mlxterp_tui.widgets.token_text import fit, legible
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-
-_FAR = 8
 
 
 class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
@@ -64,36 +64,17 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         "cell-grid--unknown",
         "cell-grid--failed",
     }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("h,left", "move(0, -1)", "Left", show=False, id="grid.left"),
-        Binding("l,right", "move(0, 1)", "Right", show=False, id="grid.right"),
-        Binding("k,up", "move(-1, 0)", "Up", show=False, id="grid.up"),
-        Binding("j,down", "move(1, 0)", "Down", show=False, id="grid.down"),
-        Binding("H,ctrl+left", f"move(0, -{_FAR})", "Far left", show=False, id="grid.far_left"),
-        Binding("L,ctrl+right", f"move(0, {_FAR})", "Far right", show=False, id="grid.far_right"),
-        Binding("K,ctrl+up", f"move(-{_FAR}, 0)", "Far up", show=False, id="grid.far_up"),
-        Binding("J,ctrl+down", f"move({_FAR}, 0)", "Far down", show=False, id="grid.far_down"),
-        Binding("home", "first_column", "First column", show=False, id="grid.home"),
-        Binding("end", "last_column", "Last column", show=False, id="grid.end"),
-        Binding("g", "top", "Top", show=False, id="grid.top"),
-        Binding("G", "bottom", "Bottom", show=False, id="grid.bottom"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="grid.page_up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="grid.page_down"),
-        Binding("less_than_sign", "widen(-1)", "Narrower", show=False, id="grid.narrower"),
-        Binding("greater_than_sign", "widen(1)", "Wider", show=False, id="grid.wider"),
-        Binding("equals_sign", "fit_width", "Fit width", show=False, id="grid.fit"),
-        Binding("enter", "choose", "Inspect", show=False, id="grid.choose"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = GRID_KEYS
 
-    cursor: reactive[tuple[int, int]] = reactive((0, 0), repaint=False)
+    cursor: reactive[tuple[int, int]] = reactive((0, 0), repaint=False, init=False)
     """Row and column under the cursor, in data order."""
-    bottom_up: reactive[bool] = reactive(False, repaint=False)
+    bottom_up: reactive[bool] = reactive(False, repaint=False, init=False)
     """Whether row 0 is drawn at the bottom."""
-    stride: reactive[int] = reactive(1, repaint=False)
+    stride: reactive[int] = reactive(1, repaint=False, init=False)
     """Every how many rows one is shown, counted back from the last, which always is."""
-    cell_width: reactive[int] = reactive(0, repaint=False)
+    cell_width: reactive[int] = reactive(0, repaint=False, init=False)
     """Columns a cell takes; 0 is what fits the window."""
-    ramp: reactive[Ramp | None] = reactive(None, repaint=False)
+    ramp: reactive[Ramp | None] = reactive(None, repaint=False, init=False)
     """The colour map; None is the default for a dark or light theme."""
 
     class CursorMoved(Message):
@@ -343,8 +324,9 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         here = row == self.cursor[0]
         plain, chosen = self._label_styles()
         lead = self._row_marks.get(row, "▸" if here else " ")
-        label = fit(self._row_labels[row], self._places.gutter - 2)
-        return Segment(f"{lead}{label} ", chosen if here else plain)
+        room = self._places.gutter - 2
+        label = fit(self._row_labels[row], min(room, cell_len(self._row_labels[row])))
+        return Segment(f"{lead}{label.rjust(room)} ", chosen if here else plain)
 
     def _label_styles(self) -> tuple[Style, Style]:
         return (
@@ -408,3 +390,23 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         if cell == self.cursor:
             self.action_choose()
         self.cursor = cell
+
+    def on_mouse_scroll_right(self, event: events.MouseScrollRight) -> None:
+        self._wheel_sideways(event, 1)
+
+    def on_mouse_scroll_left(self, event: events.MouseScrollLeft) -> None:
+        self._wheel_sideways(event, -1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        if event.shift or event.ctrl:
+            self._wheel_sideways(event, 1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        if event.shift or event.ctrl:
+            self._wheel_sideways(event, -1)
+
+    def _wheel_sideways(self, event: events.MouseEvent, columns: int) -> None:
+        """One whole cell a notch: Textual's own step may be less, and would round to nothing."""
+        event.prevent_default().stop()
+        x = self.scroll_offset.x + columns * self._places.cell_width
+        self.scroll_to(x=x, animate=False)

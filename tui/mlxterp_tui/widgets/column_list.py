@@ -84,13 +84,13 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("enter", "choose", "Inspect", show=False, id="list.choose"),
     ]
 
-    cursor: reactive[int] = reactive(0, repaint=False)
+    cursor: reactive[int] = reactive(0, repaint=False, init=False)
     """The row under the cursor, in data order."""
-    bottom_up: reactive[bool] = reactive(False, repaint=False)
+    bottom_up: reactive[bool] = reactive(False, repaint=False, init=False)
     """Whether row 0 is drawn at the bottom."""
-    stride: reactive[int] = reactive(1, repaint=False)
+    stride: reactive[int] = reactive(1, repaint=False, init=False)
     """Every how many rows one is shown, counted back from the last."""
-    ramp: reactive[Ramp | None] = reactive(None, repaint=False)
+    ramp: reactive[Ramp | None] = reactive(None, repaint=False, init=False)
     """Colours the first text's ground; None is the default."""
 
     class CursorMoved(Message):
@@ -212,7 +212,7 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
         here = row == self.cursor
         style = self.get_component_rich_style
         label_width = max(map(cell_len, self._labels), default=0)
-        label = f"{'▸' if here else ' '}{fit(self._labels[row], label_width)} "
+        label = f"{'▸' if here else ' '}{self._labels[row]:>{label_width}} "
         name = "column-list--label-current" if here else "column-list--label"
         return [Segment(label, style(name)), *self._content(self._rows[row], here)]
 

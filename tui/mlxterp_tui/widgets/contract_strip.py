@@ -9,6 +9,8 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
+_NAME = "contract-strip--name"
+
 
 class Check(NamedTuple):
     """An identity that must hold. error and tolerance in the identity's own unit."""
@@ -60,7 +62,15 @@ class ContractStrip(Widget):
         width = self.size.width
         if y:
             return Strip.blank(width, self.rich_style)
-        return Strip(self._segments()).adjust_cell_length(width, self.rich_style)
+        checks, note = Strip(self._segments()), self._note_for(width)
+        room = width - note.cell_length
+        return Strip.join([checks.adjust_cell_length(room, self.rich_style), note])
+
+    def _note_for(self, width: int) -> Strip:
+        """The note at the right end; left out rather than a failed check cut short for it."""
+        if not self._note or (self.failed and width < 100):
+            return Strip([])
+        return Strip([Segment(" " + self._note, self.get_component_rich_style(_NAME))])
 
     def _segments(self) -> list[Segment]:
         style = self.get_component_rich_style
@@ -71,7 +81,7 @@ class ContractStrip(Widget):
             if check.ok:
                 segments.append(Segment("✓ ", style("contract-strip--held")))
                 text = f"{check.name} {short(check.error)}  "
-                segments.append(Segment(text, style("contract-strip--name")))
+                segments.append(Segment(text, style(_NAME)))
         return segments
 
 

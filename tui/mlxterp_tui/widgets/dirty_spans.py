@@ -26,12 +26,12 @@ from textual.strip import Strip
 KNOWN = frozenset({"4c1cdb56", "ff329c72"})
 """Fingerprints of the two functions that may be replaced: those of Textual 8.2.8."""
 
-_STOCK = {update: update.render_segments for update in (ChopsUpdate, LayoutUpdate)}
+STOCK_SPANS, STOCK_LINES = ChopsUpdate.render_segments, LayoutUpdate.render_segments
 
 
 def install() -> bool:
     """Put the patch in for the whole process. False, and nothing done, on another Textual."""
-    if any(fingerprint(stock) not in KNOWN for stock in _STOCK.values()):
+    if any(fingerprint(stock) not in KNOWN for stock in (STOCK_SPANS, STOCK_LINES)):
         return False
     ChopsUpdate.render_segments = render_spans
     LayoutUpdate.render_segments = render_lines
@@ -40,8 +40,8 @@ def install() -> bool:
 
 def uninstall() -> None:
     """Take the patch out again."""
-    for update, stock in _STOCK.items():
-        update.render_segments = stock
+    ChopsUpdate.render_segments = STOCK_SPANS
+    LayoutUpdate.render_segments = STOCK_LINES
 
 
 def fingerprint(function: Callable) -> str:

@@ -78,7 +78,7 @@ def jump_targets(screen: Screen) -> dict[str, Widget]:
     return letters_for(
         widget
         for widget in screen.focus_chain
-        if widget.region.area and screen.region.contains_region(widget.region)
+        if widget.region.area and screen.region.contains(*widget.region.offset)
     )
 
 

@@ -78,6 +78,6 @@ class Legend(Widget):
         styles = ramp_styles(ramp, depth_of(self.app))
         levels = [place / (length - 1) for place in range(length)]
         return [
-            Segment(micro_bar(level, self._bars), styles[step_of(level, len(styles))].text)
+            Segment(micro_bar(level, self._bars), styles[step_of(level, len(styles))].bar)
             for level in levels
         ]

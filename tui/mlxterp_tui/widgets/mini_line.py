@@ -10,20 +10,24 @@ from typing import ClassVar
 from mlxterp_tui.widgets.colour_depth import ascii_only
 from mlxterp_tui.widgets.paint import ASCII_BARS, BLOCK_BARS, micro_bar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
 
 class MiniLine(Widget):
-    """Label, one block a value, note. None leaves a gap, NaN draws ×. No keys, no messages."""
+    """Label, one block a value, note. None leaves a gap, NaN draws ×. No keys, no messages.
+
+    Where there are more values than columns, neighbours share one and the highest is drawn.
+    """
 
     DEFAULT_CSS = """
     MiniLine {
         height: 1;
         &>.mini-line--label { color: $foreground-muted; }
         &>.mini-line--value { color: $primary; }
-        &>.mini-line--current { color: $accent; text-style: reverse; }
+        &>.mini-line--current { color: $accent; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -66,23 +70,35 @@ class MiniLine(Widget):
         width = self.size.width
         if y:
             return Strip.blank(width, self.rich_style)
-        return Strip(self._segments()).adjust_cell_length(width, self.rich_style)
+        return Strip(self._segments(width)).adjust_cell_length(width, self.rich_style)
 
-    def _segments(self) -> list[Segment]:
+    def _segments(self, width: int) -> list[Segment]:
         style = self.get_component_rich_style
-        label = Segment(self._label + " " if self._label else "", style("mini-line--label"))
-        glyphs = [_glyph(level, self._bars) for level in self._levels]
-        values = [
-            Segment(
-                glyph, style("mini-line--current" if place == self._current else "mini-line--value")
-            )
-            for place, glyph in enumerate(glyphs)
-        ]
-        return [
-            label,
-            *values,
-            Segment("  " + self._note if self._note else "", style("mini-line--label")),
-        ]
+        label = self._label + " " if self._label else ""
+        columns = peaks(self._levels, max(1, width - cell_len(label)))
+        segments = [Segment(label, style("mini-line--label"))]
+        for levels, first, end in columns:
+            here = self._current is not None and first <= self._current < end
+            name = "mini-line--current" if here else "mini-line--value"
+            segments.append(Segment(_glyph(levels, self._bars), style(name)))
+        note = Segment("  " + self._note if self._note else "", style("mini-line--label"))
+        return [*segments, note]
+
+
+def peaks(levels: Sequence[float | None], room: int) -> list[tuple[float | None, int, int]]:
+    """One (level, first, end) a column: the highest of as many values as must share it."""
+    share = max(1, -(-len(levels) // room))
+    return [
+        (_peak(levels[first : first + share]), first, first + share)
+        for first in range(0, len(levels), share)
+    ]
+
+
+def _peak(levels: Sequence[float | None]) -> float | None:
+    known = [level for level in levels if level is not None]
+    if any(math.isnan(level) for level in known):
+        return math.nan
+    return max(known, default=None)
 
 
 def _glyph(level: float | None, bars: str) -> str:

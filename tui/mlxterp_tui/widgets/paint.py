@@ -17,7 +17,7 @@ ASCII_BARS = ".:-=+*#%@"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 _BAR_STRENGTH = 0.5
-_BAR_CONTRAST = 1.8
+_BAR_CONTRAST = 1.5
 
 
 class CellStyle(NamedTuple):

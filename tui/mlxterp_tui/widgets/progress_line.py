@@ -14,6 +14,17 @@ from textual.widget import Widget
 
 State = Literal["idle", "queued", "running", "done", "failed", "cancelled"]
 
+_WORDS: dict[State, str] = {
+    "queued": "waiting",
+    "done": "✓ done",
+    "failed": "✗ failed",
+    "cancelled": "stopped",
+}
+_STYLES: dict[State, str] = {
+    "done": "progress-line--done",
+    "failed": "progress-line--failed",
+}
+
 
 class ProgressLine(Widget):
     """The job bar. No keys, no messages; it moves only when it is told to."""
@@ -83,15 +94,24 @@ class ProgressLine(Widget):
     def _segments(self, width: int) -> list[Segment]:
         style = self.get_component_rich_style
         length = max(6, min(20, width // 5))
-        part = 1.0 if self._state == "done" else (self._done or 0.0)
-        percent = "  …" if self._done is None and self._state == "running" else f"{part:4.0%}"
         rest = [self._price, duration(self._seconds_left), self._note]
         return [
             Segment(self._job + " ", style("progress-line--name")),
-            Segment(bar(part, length, self._blocks), style("progress-line--bar")),
-            Segment(f" {percent} ", style("progress-line--rest")),
+            Segment(bar(self._part, length, self._blocks), style("progress-line--bar")),
+            Segment(f" {self._word} ", style(_STYLES.get(self._state, "progress-line--rest"))),
             Segment(" · ".join(filter(None, rest)), style("progress-line--rest")),
         ]
+
+    @property
+    def _part(self) -> float:
+        return 1.0 if self._state == "done" else self._done or 0.0
+
+    @property
+    def _word(self) -> str:
+        """The state in a word; while it runs, the percentage."""
+        if self._state != "running":
+            return _WORDS[self._state]
+        return "  … " if self._done is None else f"{self._done:4.0%}"
 
 
 def duration(seconds: float | None) -> str:

@@ -71,11 +71,11 @@ class TokenStrip(Widget, can_focus=True):
         Binding("enter", "choose", "Choose", show=False, id="tokens.choose"),
     ]
 
-    cursor: reactive[int | None] = reactive(None, repaint=False)
+    cursor: reactive[int | None] = reactive(None, repaint=False, init=False)
     """The highlighted token; None for none."""
-    ids: reactive[Ids] = reactive("none", repaint=False)
+    ids: reactive[Ids] = reactive("none", repaint=False, init=False)
     """Whether and where the ids are shown."""
-    wrap: reactive[bool] = reactive(True, repaint=False)
+    wrap: reactive[bool] = reactive(True, repaint=False, init=False)
     """Whether tokens go on in the next line when a line is full."""
     ramp: reactive[Ramp | None] = reactive(None)
     """The colour map for shades; None is the default."""
