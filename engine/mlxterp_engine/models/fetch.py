@@ -99,7 +99,7 @@ def _from_index(entry: Entry, wheel: Wheel, target: Path) -> Iterator[Step]:
     yield Step(0, wheel.size, f"looking for {entry.name}")
     settings = pip_settings()
     if settings.index is None:
-        raise Unreachable("pip is told to use no index")
+        raise Unreachable("no package index is set up")
     tls = trust(settings)
     address = _address(settings.index, wheel, tls)
     for attempt in (1, 2):
@@ -129,7 +129,7 @@ def _from_pip(entry: Entry, wheel: Wheel, target: Path) -> Iterator[Step]:
     """pip itself: it knows of proxies, credentials and local wheels what we do not."""
     if not has_pip():
         raise Unreachable("this Python has no pip")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
     with _workshop(target, wheel) as shop:
         where = ["--dest", str(shop / "got"), "--requirement", str(shop / "wanted.txt")]
         yield from _watch([*command, *where], shop, entry, wheel)
@@ -169,7 +169,11 @@ def _watch(command: list[str], shop: Path, entry: Entry, wheel: Wheel) -> Iterat
     """Run it to its end, telling how much lies in its folders. Stopped with the consumer."""
     environment = os.environ | {"TMPDIR": str(shop)}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         while process.poll() is None:

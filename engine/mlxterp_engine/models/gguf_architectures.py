@@ -58,6 +58,12 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def architecture_of(file: GGUF) -> tuple[str, Architecture]:
+    parts = file.get("split.count", 1)
+    if parts > 1:
+        raise BadInput(
+            f"{file.path} is one of {parts} parts of a model; join them with llama.cpp's "
+            "`llama-gguf-split --merge`"
+        )
     name = required(file, "general.architecture")
     if name not in ARCHITECTURES:
         raise BadInput(

@@ -233,9 +233,7 @@ def test_no_way_at_all_says_what_to_do(tmp_path, monkeypatch):
     assert f"copy fake.gguf to {tmp_path / 'fake'}, or use glass-tiny" in said
 
     use_index(monkeypatch, None)
-    assert "pip is told to use no index; this Python has no pip; there is no uv" in refusal(
-        tmp_path
-    )
+    assert "no package index is set up; this Python has no pip; there is no uv" in refusal(tmp_path)
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(index, tmp_path, monkeypatch):

@@ -214,6 +214,7 @@ def test_rope_scaling_is_taken_over(tiny_gguf, metadata, expected):
         ({"llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": 4.0}, "longrope"),
         ({"llama.rope.dimension_count": 32}, "rotates 32 of 64 dimensions"),
         ({"llama.expert_count": 8}, "mixture of experts"),
+        ({"split.count": 3}, "is one of 3 parts of a model; join them"),
     ],
 )
 def test_what_mlx_lms_llama_cannot_do_is_refused(tiny_gguf, metadata, message):
