@@ -98,7 +98,7 @@ class ProgressLine(Widget):
         return [
             Segment(self._job + " ", style("progress-line--name")),
             Segment(bar(self._part, length, self._blocks), style("progress-line--bar")),
-            Segment(f" {self._word} ", style(_STYLES.get(self._state, "progress-line--rest"))),
+            Segment(f" {self._word}  ", style(_STYLES.get(self._state, "progress-line--rest"))),
             Segment(" · ".join(filter(None, rest)), style("progress-line--rest")),
         ]
 
