@@ -137,8 +137,10 @@ def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old"
-    with put_in_place(target) as temporary:
-        temporary.write_text("new")
+    with target.open() as reading:
+        with put_in_place(target) as temporary:
+            temporary.write_text("new")
+        assert reading.read() == "old"  # replaced, not overwritten
     assert (target.read_text(), [*tmp_path.iterdir()]) == ("new", [target])
 
 

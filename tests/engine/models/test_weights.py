@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput
@@ -74,7 +75,8 @@ def test_a_known_hash_is_remembered_until_the_file_changes(one_file, tmp_path, m
     assert weights_sha256(one_file, tmp_path) == first
     assert computed == []
 
-    save_file({"a": ARRAYS["a"]}, one_file / "model.safetensors")
+    save_file(ARRAYS | {"a": ARRAYS["a"] * 2}, one_file / "model.safetensors")  # as long as before
+    os.utime(one_file / "model.safetensors", ns=(1, 1))
     assert weights_sha256(one_file, tmp_path) != first
     assert computed == [one_file]
 
