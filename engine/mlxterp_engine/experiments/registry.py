@@ -6,7 +6,7 @@ from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
-from mlxterp_engine.experiments.request import Request
+from mlxterp_engine.experiments.request import CHOICES, Request, check_choice
 from mlxterp_engine.experiments.trace import Trace
 
 import msgspec
@@ -24,6 +24,9 @@ def request_from(name: str, parameters: dict[str, Any]) -> AnyRequest:
     """A request by its experiment's name. Refuses unknown names and fields in words."""
     if name not in EXPERIMENTS:
         raise BadInput(f"there is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
+    for field, choices in CHOICES.items():
+        if field in parameters:
+            check_choice(field, parameters[field], choices)
     try:
         return msgspec.convert({"name": name, **parameters}, AnyRequest)
     except msgspec.ValidationError as error:

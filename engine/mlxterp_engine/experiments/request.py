@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from mlxterp_engine.experiments.errors import BadInput
 
@@ -15,9 +15,10 @@ Bos = Literal["auto", "on", "off"]
 Device = Literal["auto", "cpu", "gpu"]
 DTypeChoice = Literal["auto", "float32", "bfloat16", "float16"]
 
-BOS_CHOICES = ("auto", "on", "off")
-DEVICE_CHOICES = ("auto", "cpu", "gpu")
-DTYPE_CHOICES = ("auto", "float32", "bfloat16", "float16")
+BOS_CHOICES: tuple[str, ...] = get_args(Bos)
+DEVICE_CHOICES: tuple[str, ...] = get_args(Device)
+DTYPE_CHOICES: tuple[str, ...] = get_args(DTypeChoice)
+CHOICES = {"bos": BOS_CHOICES, "device": DEVICE_CHOICES, "dtype": DTYPE_CHOICES}
 
 
 class Request(
@@ -33,9 +34,8 @@ class Request(
     dtype: DTypeChoice = "auto"
 
     def __post_init__(self) -> None:
-        check_choice("bos", self.bos, BOS_CHOICES)
-        check_choice("device", self.device, DEVICE_CHOICES)
-        check_choice("dtype", self.dtype, DTYPE_CHOICES)
+        for name, choices in CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
         check_range("seed", self.seed, 0, 2**32 - 1)
         if not self.model.strip():
             raise BadInput(
@@ -43,7 +43,7 @@ class Request(
             )
 
 
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     if value not in choices:
         raise BadInput(f"{name} is {value!r}; give one of {', '.join(choices)}")
 

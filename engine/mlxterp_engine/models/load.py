@@ -15,6 +15,7 @@ from mlxterp_engine.backend import DTYPES, Place
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.result import Step
 from mlxterp_engine.models.gguf_file import GGUFModel
+from mlxterp_engine.models.weights_hash import safetensors_header, weight_files
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -54,7 +55,10 @@ def load_folder_network(folder: Path, place: Place) -> Network:
     """A folder that `mlx_lm.load` reads. On a CPU quantised weights are dequantised exactly."""
     from mlx_lm.utils import load_model  # imports transformers: 0.8 s, only where it is needed
 
-    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    files = weight_files(folder)
+    for file in files:
+        safetensors_header(file)  # a file cut off is named before mlx meets it
+    stored = sum(file.stat().st_size for file in files)
     _check_memory(stored, str(folder))
     try:
         net, config = load_model(folder, lazy=True)

@@ -20,15 +20,17 @@ from mlxterp_engine.tracing.sites import Site, SiteTable
 
 import mlx.core as mx
 
+# Per contract: in float32, in 16-bit floats.
 TOLERANCES = {
     "trace_identity": (0.0, 0.0),  # bit for bit, in any precision
-    "residual_sum": (1e-5, 5e-2),
+    "residual_sum": (1e-5, 1.5e-1),  # bfloat16 rounds by 2^-9 at each of two sums a block
     "attention_rebuild": (1e-4, 5e-2),
     "lens_last_row": (5e-4, 5e-2),
-    # A central difference in float32 is itself good to about 5e-4 (measured).
-    "backward_matches_difference": (1e-2, 2e-1),
+    # A central difference is itself good to about 5e-4 in float32, and to 0.15 in bfloat16.
+    "backward_matches_difference": (1e-2, 3e-1),
 }
-STEP = 1e-3  # of the residual's length, for the central difference
+# Of the residual's length, for the central difference: where truncation and rounding meet.
+STEPS = (1e-3, 5e-2)
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,8 @@ def backward_matches_difference(
 
     Of the logit difference between the two likeliest next tokens. The direction is the
     gradient's own, where the slope stands out from float32 rounding, plus a random one of the
-    same length, so that a gradient that was cut to zero shows. The step is 1/1000 of the
-    residual's length: truncation and rounding both stay under 1e-3. The differences are the
-    rows of one batch.
+    same length, so that a gradient that was cut to zero shows. The differences are the rows
+    of one batch.
     """
     places = [Site("resid_post", b) for b in sorted({0, sites.blocks // 2, sites.blocks - 1})]
     run = forward(net, anatomy, ids, record=places).evaluate()
@@ -134,9 +135,10 @@ def backward_matches_difference(
     directions = [
         _direction(g, h, seed) for seed, (g, h) in enumerate(zip(gradients, states, strict=True))
     ]
-    steps = mx.concatenate([mx.eye(len(places)), -mx.eye(len(places))]) * STEP
+    step = STEPS[run.logits.dtype != mx.float32]
+    steps = mx.concatenate([mx.eye(len(places)), -mx.eye(len(places))]) * step
     moved = difference([steps[:, i, None] * d for i, d in enumerate(directions)])
-    measured = (moved[: len(places)] - moved[len(places) :]) / (2 * STEP)
+    measured = (moved[: len(places)] - moved[len(places) :]) / (2 * step)
     return largest_error(
         [
             ((g * d).sum(), measured[i])

@@ -1,0 +1,58 @@
+"""Requests refuse bad values in words, and read back as they were written."""
+
+from mlxterp_engine.experiments import (
+    EXPERIMENTS,
+    BadInput,
+    LogitLens,
+    Trace,
+    parameters_of,
+    request_from,
+)
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+text = st.text(min_size=1, max_size=20).filter(lambda words: "\x00" not in words)
+
+
+@given(text, st.integers(1, 50), st.none() | text, st.integers(0, 2**32 - 1))
+def test_a_request_reads_back_from_its_parameters(prompt, top_k, target, seed):
+    request = LogitLens(prompt=prompt, top_k=top_k, target=target, seed=seed)
+    parameters = parameters_of(request)
+    assert request_from(parameters.pop("name"), parameters) == request
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "words"),
+    [
+        ("logit-lense", {}, "there is no experiment 'logit-lense'; there are: logit-lens"),
+        ("logit-lens", {"prompt": ""}, "prompt is empty"),
+        ("logit-lens", {"prompt": "a\x00b"}, "NUL byte at 1"),
+        ("logit-lens", {"prompt": "x", "top_k": 0}, "top_k is 0; give a whole number from 1 to 50"),
+        ("logit-lens", {"prompt": "x", "top_k": 51}, "top_k is 51"),
+        ("logit-lens", {"prompt": "x", "bos": "yes"}, "bos is 'yes'; give one of auto, on, off"),
+        ("logit-lens", {"prompt": "x", "device": "tpu"}, "device is 'tpu'"),
+        ("logit-lens", {"prompt": "x", "dtype": "int8"}, "dtype is 'int8'"),
+        ("logit-lens", {"prompt": "x", "seed": -1}, "seed is -1"),
+        ("logit-lens", {"prompt": "x", "model": " "}, "model is empty"),
+        ("logit-lens", {"prompt": "x", "colour": 1}, "colour"),
+        ("logit-lens", {}, "prompt"),
+        ("trace", {"prompt": "x", "sites": []}, "sites is empty"),
+    ],
+)
+def test_a_bad_value_is_refused_in_words(name, parameters, words):
+    with pytest.raises(BadInput) as refusal:
+        request_from(name, parameters)
+    assert words in str(refusal.value)
+
+
+def test_python_and_the_wire_refuse_alike():
+    with pytest.raises(BadInput, match="top_k is 0"):
+        LogitLens(prompt="x", top_k=0)
+
+
+def test_every_experiment_is_known_by_the_name_of_its_file():
+    assert {"logit-lens": LogitLens, "trace": Trace} == EXPERIMENTS
+    for name, request in EXPERIMENTS.items():
+        assert request.__module__.endswith(name.replace("-", "_"))
