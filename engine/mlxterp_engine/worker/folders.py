@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mlxterp_engine.experiments import RunFailed
+from mlxterp_engine.experiments import BadInput
 
 NAME = "mlxterp"
 HOME_VARIABLE = "MLXTERP_HOME"
@@ -35,9 +35,7 @@ def state_folder() -> Path:
 
 def cache_folder() -> Path:
     """For what can be fetched again: models."""
-    folder = _place("cache")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return _made(_place("cache"))
 
 
 def config_folder() -> Path:
@@ -111,12 +109,21 @@ def _last(folder: Path) -> Path:
     return Path("/tmp") / folder.name
 
 
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"{folder} can't be made ({error.strerror}); name another place in {HOME_VARIABLE}"
+        ) from error
+    return folder
+
+
 def _private(folder: Path) -> Path:
     """The folder, made if need be, ours, and closed to everybody else."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.stat()
+    status = _made(folder).stat()
     if status.st_uid != os.getuid():
-        raise RunFailed(
+        raise BadInput(
             f"{folder} belongs to user {status.st_uid}, not to you; "
             f"remove it, or name another place in {HOME_VARIABLE}"
         )

@@ -135,6 +135,7 @@ class Runner:
             return self._saved(job, end.value)
         finally:
             parts.close()
+            os.chdir("/")  # hold nobody's folder
         raise RunCancelled(f"job {job.id} was cancelled")
 
     def _saved(self, job: Job, outcome: Outcome) -> Outcome:

@@ -1,7 +1,7 @@
 import os
 import stat
 
-from mlxterp_engine.experiments import RunFailed
+from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.worker import folders
 
 import pytest
@@ -53,5 +53,12 @@ def test_a_home_too_deep_for_a_socket_gets_a_short_place_always_the_same(tmp_pat
 def test_somebody_else_s_folder_is_refused_by_name(home, monkeypatch):
     folder = folders.runtime_folder()
     monkeypatch.setattr("os.getuid", lambda: 4242)
-    with pytest.raises(RunFailed, match=str(folder)):
+    with pytest.raises(BadInput, match=str(folder)):
+        folders.runtime_folder()
+
+
+def test_a_place_that_can_not_be_made_is_named_with_the_remedy(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MLXTERP_HOME", str(tmp_path / "file"))
+    with pytest.raises(BadInput, match=r"file/run can't be made .* MLXTERP_HOME"):
         folders.runtime_folder()

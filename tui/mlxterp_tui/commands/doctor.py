@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import cast
 
 from mlxterp_engine.experiments import EngineError
-from mlxterp_engine.experiments.request import DEFAULT_MODEL, DEVICE_CHOICES, check_choice
+from mlxterp_engine.experiments.request import DEVICE_CHOICES
 from mlxterp_engine.worker import folders
 from mlxterp_engine.worker.blocking import BlockingEngine
 from mlxterp_engine.worker.tasks import Examine, Examined, Finding
@@ -27,9 +26,8 @@ MARKS = {True: "ok   ", False: "WRONG", None: "     "}
 
 def main(words: Sequence[str]) -> int:
     given = _parser().parse_args(words)
-    check_choice("--device", given.device, DEVICE_CHOICES)
     findings = [
-        *_of_engine(Examine(model=given.model, device=given.device)),
+        *_of_engine(Examine(device=given.device)),
         *_of_terminal(os.environ),
         *_of_folders(),
     ]
@@ -39,8 +37,7 @@ def main(words: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="Device, BLAS, numeric parity, terminal, folders.")
-    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="REF", help="to probe with")
-    parser.add_argument("--device", default="auto", metavar="|".join(DEVICE_CHOICES))
+    parser.add_choice("--device", DEVICE_CHOICES, default="auto")
     parser.add_argument("--json", action="store_true", default=False, help="print JSON")
     return parser
 
@@ -86,7 +83,8 @@ def _of_folders() -> list[Finding]:
 def _page(findings: Sequence[Finding]) -> str:
     width = max(len(found.what) for found in findings)
     lines = []
-    for topic, group in groupby(findings, key=lambda found: found.topic):
+    for topic in dict.fromkeys(found.topic for found in findings):
         lines += ["", topic]
+        group = [found for found in findings if found.topic == topic]
         lines += [f"  {MARKS[f.ok]} {f.what:<{width}}  {f.value}" for f in group]
     return "\n".join(lines[1:])

@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from mlxterp_engine.experiments import ModelCard
-from mlxterp_engine.experiments.request import (
-    DEVICE_CHOICES,
-    DTYPE_CHOICES,
-    check_choice,
-)
+from mlxterp_engine.experiments.request import DEVICE_CHOICES, DTYPE_CHOICES
 from mlxterp_engine.worker.blocking import BlockingEngine
 from mlxterp_engine.worker.tasks import (
     GetModel,
@@ -52,8 +48,6 @@ def _get(given: Namespace) -> int:
 
 
 def _info(given: Namespace) -> int:
-    check_choice("--device", given.device, DEVICE_CHOICES)
-    check_choice("--dtype", given.dtype, DTYPE_CHOICES)
     task = OpenModel(model=given.model, device=given.device, dtype=given.dtype)
     card = cast(ModelOpened, _perform(task)).card
     print(as_json(card) if given.json else _described(card))
@@ -149,8 +143,8 @@ def _model_options(parser: Parser) -> None:
 
 def _info_options(parser: Parser) -> None:
     _model_options(parser)
-    parser.add_argument("--device", default="auto", metavar="|".join(DEVICE_CHOICES))
-    parser.add_argument("--dtype", default="auto", metavar="|".join(DTYPE_CHOICES))
+    parser.add_choice("--device", DEVICE_CHOICES, default="auto")
+    parser.add_choice("--dtype", DTYPE_CHOICES, default="auto")
 
 
 _COMMANDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from mlxterp_engine.experiments.errors import BadInput
@@ -33,6 +33,10 @@ class Parser(argparse.ArgumentParser):
             raise BadInput(self._not_understood(surplus[0]))
         return found
 
+    def add_choice(self, option: str, choices: Sequence[str], **details: Any) -> None:
+        """An option whose value is one of these words."""
+        self.add_argument(option, type=one_of(*choices), metavar="|".join(choices), **details)
+
     def error(self, message: str) -> NoReturn:
         raise BadInput(self._reworded(message))
 
@@ -52,12 +56,25 @@ class Parser(argparse.ArgumentParser):
         if fault.startswith("expected"):
             return f"{option} needs a value; one that begins with - is written {option}=-VALUE"
         if fault.startswith("ignored explicit argument"):
-            return f"{option} takes no value, {fault.removeprefix('ignored explicit argument ')} "
+            value = fault.removeprefix("ignored explicit argument ")
+            return f"{option} takes no value; leave {value} out"
         return f"{option}: {fault}" if fault else message
 
     @property
     def _help(self) -> str:
         return f"{self.prog} --help"
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of these words, for `type=`."""
+
+    def chosen(text: str) -> str:
+        if text not in choices:
+            words = ", ".join(choices)
+            raise argparse.ArgumentTypeError(f"{text!r} is not known; give one of {words}")
+        return text
+
+    return chosen
 
 
 def whole(text: str) -> int:

@@ -7,7 +7,7 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mlxterp_engine.experiments import Request
-from mlxterp_tui.commands.parser import Parser, number, whole
+from mlxterp_tui.commands.parser import Parser, number, one_of, whole
 
 import msgspec
 
@@ -52,7 +52,7 @@ def _reading(kind: Any) -> dict[str, Any]:
         (item,) = get_args(kind)
         return {"nargs": "+", "action": "extend", **_reading(item)}
     if get_origin(kind) is Literal:
-        return {"type": type(get_args(kind)[0]), "metavar": "|".join(map(str, get_args(kind)))}
+        return {"type": one_of(*get_args(kind)), "metavar": "|".join(get_args(kind))}
     return {"type": _READ_AS[kind], "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
 
 
@@ -65,6 +65,6 @@ def _without_none(kind: Any) -> Any:
 
 def _help(field: msgspec.structs.FieldInfo) -> str:
     meaning = MEANINGS.get(field.name, "")
-    if field.default in (msgspec.NODEFAULT, None, False):
+    if any(field.default is nothing for nothing in (msgspec.NODEFAULT, None, False)):
         return meaning
     return f"{meaning} (default: {field.default})".strip()
