@@ -31,7 +31,7 @@ async def test_rows_and_columns_stand_under_their_labels(alone, grid):
     app = alone(grid, filled)
     async with app.run_test(size=SIZE):
         header, first, second, *_ = app.lines()
-    assert header == " block ▾·t0     ·t1     ·t2     ·t3     ·t4"
+    assert header == " block ▾·t0     ·t1     ·t2     ·t3     ·t4 ›"
     assert first == "▸embed [0.0  ]▁ 0.1   ▁ 0.2   ▁ 0.3   ▁ 0.4"
     assert second.startswith("     0  1.0   ▁ 1.1   ▁")
 
@@ -40,8 +40,8 @@ async def test_labels_stay_while_cells_scroll(alone, grid):
     app = alone(grid, filled)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("G", "end")
-        header, *_, last = app.lines()[:8]
-    assert header.split() == ["block", "·t16", "·t17", "·t18", "▾·t19"]
+        header, *_, last = app.lines()
+    assert header.split() == ["block‹", "·t16", "·t17", "·t18", "▾·t19"]
     assert last.startswith("▸   29 ")
     assert "[30.19]█" in last
 
@@ -56,7 +56,7 @@ async def test_labels_stay_while_cells_scroll(alone, grid):
         ("G end", (30, 19)),
         ("G end g home", (0, 0)),
         ("h k", (0, 0)),
-        ("pagedown", (6, 0)),
+        ("pagedown", (7, 0)),
         ("G L L L", (30, 19)),
     ],
 )
@@ -167,10 +167,22 @@ async def test_a_click_moves_and_a_second_one_chooses(alone, grid):
         await pilot.click(CellGrid, offset=(7 + 2 * 8, 3))
         assert grid.cursor == (2, 2)
         await pilot.click(CellGrid, offset=(7 + 2 * 8, 3))
-        await pilot.click(CellGrid, offset=(2, 5))
         await pilot.pause()
         assert grid.cursor == (2, 2)
     assert [type(message) for message in app.said] == [CellGrid.CursorMoved, CellGrid.CellChosen]
+
+
+async def test_a_click_on_a_label_moves_to_its_row_or_column(alone, grid):
+    app = alone(grid, filled)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.click(CellGrid, offset=(2, 5))
+        assert grid.cursor == (4, 0)
+        await pilot.click(CellGrid, offset=(7 + 3 * 8, 0))
+        assert grid.cursor == (4, 3)
+        await pilot.click(CellGrid, offset=(0, 0))
+        assert grid.cursor == (4, 3)
+        await pilot.pause()
+    assert CellGrid.CellChosen not in map(type, app.said)
 
 
 async def test_the_wheel_goes_sideways_by_whole_cells(alone, grid):

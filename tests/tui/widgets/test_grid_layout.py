@@ -56,6 +56,12 @@ def test_a_cell_is_cut_at_the_edge_and_empty_beyond_it(places):
     assert not places.cell_region(0, 0, Offset(10, 0))
 
 
+def test_a_row_is_as_wide_as_the_window_and_empty_out_of_it(places):
+    assert places.row_region(2, TOP) == Region(5, 3, 35, 1)
+    assert not places.row_region(6, TOP)
+    assert not places.row_region(0, Offset(0, 1))
+
+
 def test_the_columns_in_view_count_a_cut_one(places):
     assert places.columns_in_view(Offset(20, 0)) == range(2, 6)
     assert places.columns_in_view(Offset(50, 0)) == range(5, 8)
@@ -63,7 +69,14 @@ def test_the_columns_in_view_count_a_cut_one(places):
 
 @pytest.mark.parametrize(
     ("point", "cell"),
-    [((5, 1), (0, 0)), ((14, 1), (0, 0)), ((15, 2), (1, 1)), ((4, 1), None), ((5, 0), None)],
+    [
+        ((5, 1), (0, 0)),
+        ((14, 1), (0, 0)),
+        ((15, 2), (1, 1)),
+        ((4, 2), (1, None)),
+        ((15, 0), (None, 1)),
+        ((0, 0), (None, None)),
+    ],
 )
 def test_a_point_finds_its_cell(places, point, cell):
     assert places.cell_under(Offset(*point), TOP) == cell
@@ -72,8 +85,8 @@ def test_a_point_finds_its_cell(places, point, cell):
 def test_a_point_below_the_last_row_finds_none():
     places = GridLayout(2, (1, 0), gutter=5, cell_width=10, window=Size(35, 6))
     assert places.cell_under(Offset(5, 1), TOP) == (1, 0)
-    assert places.cell_under(Offset(5, 3), TOP) is None
-    assert places.cell_under(Offset(25, 1), TOP) is None
+    assert places.cell_under(Offset(5, 3), TOP) == (None, 0)
+    assert places.cell_under(Offset(25, 1), TOP) == (1, None)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +110,10 @@ def test_cells_are_neither_cramped_nor_wasteful(columns, room, width):
 def test_the_gutter_holds_a_mark_the_widest_label_and_a_space():
     assert gutter_for(["0", "embed", "日"]) == 7
     assert gutter_for(["x" * 99]) == 16
+
+
+@pytest.mark.parametrize(
+    ("left", "hidden"), [(0, (False, True)), (20, (True, True)), (50, (True, False))]
+)
+def test_it_knows_on_which_side_there_is_more(places, left, hidden):
+    assert places.hidden_columns(Offset(left, 0)) == hidden

@@ -63,11 +63,15 @@ async def test_in_one_row_it_follows_the_cursor(alone):
     strip = TokenStrip(wrap=False)
     app = alone(strip, capital)
     async with app.run_test(size=(14, 3)) as pilot:
-        assert app.lines()[0] == "The│·capital│·"
+        assert app.lines()[0] == "The│·capital│›"
         await pilot.press("end")
-        assert app.lines()[0] == "of│·France│·is│"[1:]
+        assert app.lines()[0] == "‹│·France│·is│"
+        await pilot.press("h")
+        assert app.lines()[0] == "‹│·France│·is│"
+        await pilot.press("h", "h")
+        assert app.lines()[0] == "‹·capital│·of›"
         await pilot.press("home")
-        assert app.lines()[0] == "The│·capital│·"
+        assert app.lines()[0] == "The│·capital│›"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     Keys: hjkl or arrows move, HJKL or ctrl+arrows move by 8, home/end first and last column,
     g/G top and bottom row, page up/down, < and > narrower and wider, = width that fits,
-    enter or a click on the cursor chooses. Wheel scrolls, with shift sideways.
+    enter or a click on the cursor chooses. A click on a label moves to its row or column.
+    The wheel scrolls, with shift sideways; ‹ and › in the header say where more columns are.
 
     Messages: `CellGrid.CursorMoved`, `CellGrid.CellChosen`.
     """
@@ -51,7 +52,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         background: $background;
         color: $foreground;
         scrollbar-size-vertical: 1;
-        scrollbar-size-horizontal: 1;
+        scrollbar-size-horizontal: 0;
         &>.cell-grid--label { color: $foreground-muted; }
         &>.cell-grid--label-current { color: $accent; text-style: bold; }
         &>.cell-grid--unknown { color: $foreground-disabled; }
@@ -152,11 +153,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         if len(cells) != self.column_count:
             raise ValueError(f"row {row} has {len(cells)} cells for {self.column_count} columns")
         self._rows[row] = cells
-        for region in (
-            self._places.cell_region(row, column, self.scroll_offset)
-            for column in self._places.columns_in_view(self.scroll_offset)
-        ):
-            self.refresh(region)
+        self.refresh(self._places.row_region(row, self.scroll_offset))
 
     def set_rows(self, rows: Sequence[Sequence[Cell] | None]) -> None:
         """All rows at once, as when another metric was chosen; None for one not known yet."""
@@ -299,12 +296,17 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     def _header(self) -> list[Segment]:
         layout, current = self._places, self.cursor[1]
         plain, chosen = self._label_styles()
-        segments = [Segment(" " + fit(self._corner, layout.gutter - 1), plain)]
+        before, after = layout.hidden_columns(self.scroll_offset)
+        corner = " " + fit(self._corner, layout.gutter - 2) + ("‹" if before else " ")
+        segments = [Segment(corner, plain)]
         for column in layout.columns_in_view(self.scroll_offset):
             here = column == current
             lead = self._column_marks.get(column, "▾" if here else " ")
             text = lead + fit(self._column_labels[column], layout.cell_width - 1)
             segments.append(Segment(text, chosen if here else plain))
+        if after:
+            cut = Strip(segments).crop(0, layout.gutter + layout.window.width - 1)
+            segments = [*cut, Segment("›", plain)]
         return segments
 
     def _row(self, row: int) -> list[Segment]:
@@ -384,12 +386,14 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
             self.cursor = (shown[max(0, min(len(shown) - 1, line))], column)
 
     def on_click(self, event: events.Click) -> None:
-        cell = self._places.cell_under(event.offset, self.scroll_offset)
-        if cell is None:
-            return
-        if cell == self.cursor:
+        row, column = self._places.cell_under(event.offset, self.scroll_offset)
+        clicked = (
+            self.cursor[0] if row is None else row,
+            self.cursor[1] if column is None else column,
+        )
+        if (row, column) == self.cursor:
             self.action_choose()
-        self.cursor = cell
+        self.cursor = clicked
 
     def on_mouse_scroll_right(self, event: events.MouseScrollRight) -> None:
         self._wheel_sideways(event, 1)

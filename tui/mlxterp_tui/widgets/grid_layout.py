@@ -59,6 +59,16 @@ class GridLayout:
         seen = Region(self.gutter, HEADER, *self.window)
         return Region(x, y, self.cell_width, 1).intersection(seen)
 
+    def row_region(self, row: int, scroll: Offset) -> Region:
+        """Where a row's cells are seen; may be empty."""
+        line = self.line_of(row)
+        if line is None:
+            return Region()
+        seen = Region(self.gutter, HEADER, *self.window)
+        return Region(self.gutter, HEADER + line - scroll.y, self.window.width, 1).intersection(
+            seen
+        )
+
     def row_label_region(self, row: int, scroll: Offset) -> Region:
         """Where a row's label is seen; may be empty."""
         line = self.line_of(row)
@@ -73,15 +83,20 @@ class GridLayout:
         seen = Region(self.gutter, 0, self.window.width, HEADER)
         return Region(x, 0, self.cell_width, HEADER).intersection(seen)
 
-    def cell_under(self, point: Offset, scroll: Offset) -> tuple[int, int] | None:
-        """The row and column under a point of the widget; None beside the cells."""
+    def cell_under(self, point: Offset, scroll: Offset) -> tuple[int | None, int | None]:
+        """The row and the column of a point; None for one that it has not, as on a label."""
         line = point.y - HEADER + scroll.y
         column = (point.x - self.gutter + scroll.x) // self.cell_width
-        if point.x < self.gutter or point.y < HEADER:
-            return None
-        if 0 <= line < len(self.shown) and 0 <= column < self.columns:
-            return self.shown[line], column
-        return None
+        below, right = point.y >= HEADER, point.x >= self.gutter
+        return (
+            self.shown[line] if below and 0 <= line < len(self.shown) else None,
+            column if right and 0 <= column < self.columns else None,
+        )
+
+    def hidden_columns(self, scroll: Offset) -> tuple[bool, bool]:
+        """Whether there are columns left of the window, and right of it or cut by it."""
+        end = scroll.x + self.window.width
+        return scroll.x > 0, end < self.columns * self.cell_width
 
     def scroll_to_see(self, row: int, column: int, scroll: Offset) -> Offset:
         """The nearest scroll position, in whole cells, at which the cell is seen whole."""

@@ -19,7 +19,8 @@ from textual.widget import Widget
 class MiniLine(Widget):
     """Label, one block a value, note. None leaves a gap, NaN draws ×. No keys, no messages.
 
-    Where there are more values than columns, neighbours share one and the highest is drawn.
+    Where there are more values than columns, neighbours share one and the highest is drawn;
+    a note without room is left out.
     """
 
     DEFAULT_CSS = """
@@ -81,8 +82,9 @@ class MiniLine(Widget):
             here = self._current is not None and first <= self._current < end
             name = "mini-line--current" if here else "mini-line--value"
             segments.append(Segment(_glyph(levels, self._bars), style(name)))
-        note = Segment("  " + self._note if self._note else "", style("mini-line--label"))
-        return [*segments, note]
+        if self._note and cell_len(label) + len(columns) + 2 + cell_len(self._note) <= width:
+            segments.append(Segment("  " + self._note, style("mini-line--label")))
+        return segments
 
 
 def peaks(levels: Sequence[float | None], room: int) -> list[tuple[float | None, int, int]]:

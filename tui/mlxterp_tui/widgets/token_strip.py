@@ -198,7 +198,14 @@ class TokenStrip(Widget, can_focus=True):
             self._left = 0
         elif self.cursor is not None and self._chips:
             chip = self._chips[self.cursor]
-            self._left = min(chip.x, max(self._left, chip.x + chip.width + 1 - self.size.width))
+            farthest = chip.x + chip.width + 2 - self.size.width
+            self._left = max(0, min(chip.x - 1, max(self._left, farthest)))
+            self._left = min(self._left, max(0, self._length - self.size.width))
+
+    @property
+    def _length(self) -> int:
+        """Columns that all chips take in one row."""
+        return self._chips[-1].x + self._chips[-1].width + 1 if self._chips else 0
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -210,7 +217,20 @@ class TokenStrip(Widget, can_focus=True):
         for chip in self._chips:
             if chip.line == line:
                 segments += self._chip(chip, part)
-        return Strip(segments).crop(self._left).adjust_cell_length(width, self.rich_style)
+        strip = Strip(segments).crop(self._left).adjust_cell_length(width, self.rich_style)
+        return strip if self.wrap else self._with_edges(strip, y == 0)
+
+    def _with_edges(self, strip: Strip, first: bool) -> Strip:
+        """A sign at each end beyond which there are more tokens."""
+        style, width = self.get_component_rich_style("token-strip--id"), self.size.width
+        left, right = self._left > 0, self._left + width < self._length
+        return Strip.join(
+            [
+                Strip([Segment("‹" if first else " ", style)] if left else []),
+                strip.crop(int(left), width - int(right)),
+                Strip([Segment("›" if first else " ", style)] if right else []),
+            ]
+        )
 
     def _chip(self, chip: Chip, part: int) -> list[Segment]:
         style = self.get_component_rich_style
