@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 
-from recorded_engine import RecordedRun, Recording
-
 from mlxterp_engine.experiments import LogitLens, Result
 from mlxterp_engine.worker.client import Engine
 from mlxterp_engine.worker.protocol import Finished
 from mlxterp_engine.worker.tasks import ModelOpened, OpenModel, Task
+
+from recorded_engine import RecordedRun, Recording
 
 CAPITAL = "The capital of France is"
 STORE = "When Mary and John went to the store, John gave a drink to"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mlxterp_engine.experiments import BadInput, EngineError, ModelCard
-from mlxterp_engine.experiments.request import BOS_CHOICES
+from mlxterp_engine.experiments.request import CHOICES
 from mlxterp_engine.worker.client import Engine
 from mlxterp_engine.worker.protocol import EngineStatus
 from mlxterp_tui import clipboard, config
@@ -88,6 +88,11 @@ class MlxterpApp(App[None]):
         assert isinstance(screen, MainScreen)
         return screen
 
+    @property
+    def _is_open(self) -> bool:
+        """False at the very end, when the last news may still come in."""
+        return bool(self._screen_stack) and self.main.is_mounted
+
     # Telling.
 
     def report(self, error: EngineError) -> None:
@@ -128,7 +133,7 @@ class MlxterpApp(App[None]):
             self.main.action_run()
 
     def _session_changed(self) -> None:
-        if not self.is_running or not self.screen_stack:
+        if not self._is_open:
             return
         self.main.redraw()
         lost = self.session.lost
@@ -151,6 +156,8 @@ class MlxterpApp(App[None]):
 
     def show_run(self) -> None:
         """The row under the pane: the job that the screen waits for, or the last run's checks."""
+        if not self._is_open:
+            return
         going = self.runs.current
         if going is None:
             self.main.show_checks()
@@ -278,7 +285,7 @@ class MlxterpApp(App[None]):
     def choices(self, name: str) -> Sequence[str]:
         """What a command's argument can be."""
         lists = {
-            "bos": BOS_CHOICES,
+            "bos": CHOICES["bos"],
             "switch": ("on", "off"),
             "engine": ("restart", "stop", "status"),
             "metrics": tuple(METRICS),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mlxterp_engine.experiments.request import BOS_CHOICES, DEFAULT_MODEL
+from mlxterp_engine.experiments.request import CHOICES, DEFAULT_MODEL
 from mlxterp_tui.folders import write_whole
 
 import msgspec
@@ -75,9 +75,9 @@ def _checked(found: dict[str, Any], path: Path) -> tuple[Config, list[str]]:
             )
         except msgspec.ValidationError as error:
             troubles.append(f"config {path}: {name} is {found[name]!r}: {error}; ignored")
-    if config.bos not in BOS_CHOICES:
+    if config.bos not in CHOICES["bos"]:
         troubles.append(
-            f"config {path}: bos is {config.bos!r}; give one of {', '.join(BOS_CHOICES)}"
+            f"config {path}: bos is {config.bos!r}; give one of {', '.join(CHOICES['bos'])}"
         )
         config = msgspec.structs.replace(config, bos="auto")
     return config, troubles

@@ -27,6 +27,6 @@ class Drawn(Widget):
     def redraw(self) -> None:
         """Repaint, if there is anything new to show."""
         drawn = self.render()
-        if drawn != self._last:
+        if self._last is None or not drawn.is_same(self._last):
             self._last = drawn
             self.refresh()

@@ -24,13 +24,16 @@ class History:
         self._draft = ""
 
     def older(self, current: str) -> str | None:
-        """The entry before the one shown; None at the oldest."""
-        if self._at == 0:
+        """The entry before the one shown, other than it; None at the oldest."""
+        before = self._at - 1
+        while before >= 0 and self.entries[before] == current:
+            before -= 1
+        if before < 0:
             return None
         if self._at == len(self.entries):
             self._draft = current
-        self._at -= 1
-        return self.entries[self._at]
+        self._at = before
+        return self.entries[before]
 
     def newer(self) -> str | None:
         """The entry after the one shown, at last the draft; None when already there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mlxterp_engine.experiments import (
@@ -84,25 +84,26 @@ class Runs:
             return
         await self._stop_older()
         pane.begin(request, session.card)
-        job = await session.submit(request)
-        await self._show_in(pane, job, str(request.__struct_config__.tag))
+        name = str(request.__struct_config__.tag)
+        await self._show_in(pane, session.submit(request), name)
 
     async def _attend(self, pane: Pane, info: JobInfo) -> None:
         pane.begin(LogitLens(prompt=info.prompt, model=info.model), self._app.session.card)
-        await self._show_in(pane, await self._app.session.watch(info.id), info.experiment)
+        await self._show_in(pane, self._app.session.watch(info.id), info.experiment)
 
     async def _open(self, setting: Setting, opened: Callable[[ModelCard], None]) -> None:
         job = await self._app.session.submit(setting.open_model())
         outcome = await self._follow(job, f"opening {setting.model}", lambda parts: None)
         opened(cast(ModelOpened, outcome).card)
 
-    async def _show_in(self, pane: Pane, job: Job, name: str) -> None:
-        self._pane_job = job
+    async def _show_in(self, pane: Pane, asked: Awaitable[Job], name: str) -> None:
+        """Give the pane what comes of a job, however it ends."""
         try:
-            result = await self._follow(
+            job = self._pane_job = await asked
+            outcome = await self._follow(
                 job, name, lambda parts: pane.show(parts, self._app.session.card)
             )
-            pane.finish(cast(Result, result))
+            pane.finish(cast(Result, outcome))
         except RunCancelled:
             pane.end("cancelled", "")
             raise

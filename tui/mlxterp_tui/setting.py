@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import DEFAULT_MODEL, ModelCard
-from mlxterp_engine.experiments.request import BOS_CHOICES, Bos, Device, DTypeChoice
+from mlxterp_engine.experiments.request import CHOICES, Bos, Device, DTypeChoice
 from mlxterp_engine.worker.tasks import OpenModel
 
 import msgspec
@@ -25,7 +25,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return OpenModel(model=self.model, device=self.device, dtype=self.dtype)
 
     def with_next_bos(self) -> Setting:
-        following = BOS_CHOICES[(BOS_CHOICES.index(self.bos) + 1) % len(BOS_CHOICES)]
+        choices = CHOICES["bos"]
+        following = choices[(choices.index(self.bos) + 1) % len(choices)]
         return msgspec.structs.replace(self, bos=following)
 
     def bos_in_words(self, card: ModelCard | None) -> str:

@@ -48,9 +48,11 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("jobs")]
     DEFAULT_CSS = """
     JobsPane { layout: vertical; height: 1fr; padding: 0 1; }
-    #jobs-heading { height: 1; color: $text-muted; }
+    #jobs-heading { height: 1; padding: 0 1; color: $text-muted; }
     #jobs-list { height: 1fr; border: none; background: $background; padding: 0; }
-    #jobs-list:focus { border: none; }
+    #jobs-list:focus { border: none; background-tint: $background 0%; }
+    #jobs-list { text-wrap: nowrap; text-overflow: ellipsis; }
+    #jobs-list > .option-list--option-highlighted { background: $primary 20%; color: $foreground; }
     #jobs-empty { height: 1fr; padding: 1 2; color: $text-muted; }
     #jobs-log { height: 35%; border-top: solid $foreground 30%; color: $text-muted; }
     """
@@ -73,7 +75,7 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
         self.header = Drawn(self._heading, id="jobs-header")
 
     def compose(self) -> ComposeResult:
-        yield Static(f"  {jobs_text.HEADING}", id="jobs-heading")
+        yield Static(jobs_text.HEADING, id="jobs-heading")
         yield Static(EMPTY, id="jobs-empty")
         yield JobList(id="jobs-list")
         yield Drawn(self._draw_log, id="jobs-log")

@@ -78,7 +78,7 @@ Try: t on ' Paris', then f.
     #lens-body { height: 1fr; }
     #lens-empty { width: 1fr; padding: 1 3; color: $text-muted; }
     #lens-grid { width: 1fr; display: none; }
-    #lens-follow { width: 42; margin: 1 0 0 2; display: none; }
+    #lens-follow { width: 41; margin: 1 0 0 2; display: none; }
     LensColumn, LensStrip { display: none; }
     LensPane.-filled #lens-empty { display: none; }
     LensPane.-filled #lens-grid { display: block; }

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 NAME_CELLS = 20
@@ -40,18 +41,13 @@ class LensColumn(Vertical):
     def show(self, run: LensRun, view: LensView) -> None:
         cell = view.cursor
         row = run.row(cell.layer)
-        self._write("#cell-address", address(run, cell))
+        write(self, "#cell-address", address(run, cell))
         self.query_one(BarList).set_rows(best(run, row, cell.pos) if row else [])
-        self._write("#cell-numbers", numbers(run, row, cell) if row else not_known())
-        self._write("#cell-over-layers", followed(run, cell.pos))
+        write(self, "#cell-numbers", numbers(run, row, cell) if row else not_known())
+        write(self, "#cell-over-layers", followed(run, cell.pos))
         self.query_one(MiniLine).set_values(rank_levels(run, cell.pos), current=cell.layer + 1)
-        self._write("#cell-settled", settled(run, cell.pos))
-        self._write("#cell-pinned", Content("\n").join(pinned(run, view)))
-
-    def _write(self, selector: str, text: Content) -> None:
-        static = self.query_one(selector, Static)
-        if static.content != text:
-            static.update(text)
+        write(self, "#cell-settled", settled(run, cell.pos))
+        write(self, "#cell-pinned", Content("\n").join(pinned(run, view)))
 
 
 class LensStrip(Vertical):
@@ -73,8 +69,8 @@ class LensStrip(Vertical):
         cell = view.cursor
         row = run.row(cell.layer)
         measured = measures(row, cell.pos) if row else "not computed yet"
-        self._write("#strip-cell", Content("   ").join([address(run, cell), Content(measured)]))
-        self._write("#strip-best", best_in_line(row, cell.pos) if row else Content(""))
+        write(self, "#strip-cell", Content("   ").join([address(run, cell), Content(measured)]))
+        write(self, "#strip-best", best_in_line(row, cell.pos) if row else Content(""))
         self.query_one(MiniLine).set_values(
             rank_levels(run, cell.pos),
             current=cell.layer + 1,
@@ -82,13 +78,16 @@ class LensStrip(Vertical):
             note=settled(run, cell.pos).plain,
         )
         lines = pinned(run, view)
-        self._write("#strip-pinned", Content("   ").join(lines))
+        write(self, "#strip-pinned", Content("   ").join(lines))
         self.query_one("#strip-pinned").display = bool(lines)
 
-    def _write(self, selector: str, text: Content) -> None:
-        static = self.query_one(selector, Static)
-        if static.content != text:
-            static.update(text)
+
+def write(inspector: Widget, selector: str, text: Content) -> None:
+    """Put a text in its place; the same again sends nothing to the terminal."""
+    place = inspector.query_one(selector, Static)
+    shown = place.content
+    if not isinstance(shown, Content) or not shown.is_same(text):
+        place.update(text)
 
 
 def in_full(run: LensRun, view: LensView) -> Content:

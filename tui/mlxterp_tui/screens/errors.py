@@ -24,8 +24,7 @@ Errors appear as a notice and are kept here with their details, to be copied int
 
 def of_lost(lost: Lost) -> Trouble:
     tail = "\n".join(lost.tail) or "(the log is empty)"
-    details = f"last lines of {lost.log}:\n{tail}\n{lost.details}"
-    return Trouble(lost.reason, details.strip())
+    return Trouble(lost.reason, f"last lines of {lost.log}:\n{tail}")
 
 
 def troubles_text(troubles: Sequence[Trouble]) -> Content:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from mlxterp_tui.keymap import COMMANDS
+from collections.abc import Mapping
 
+from mlxterp_tui.keymap import COMMANDS, keys_of, named
+
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 
 HINTS = {command.name: command.hint for command in COMMANDS if command.hint}
 
 
-def hint_text(screen: Screen[object], width: int) -> Content:
+def hint_text(screen: Screen[object], overrides: Mapping[str, str], width: int) -> Content:
     """`m metric  t target …`, closest to the focus first, as many as fit."""
-    hints: dict[str, str] = {}
-    for bound in screen.active_bindings.values():
-        name = bound.binding.id or ""
-        if name in HINTS and bound.enabled and name not in hints:
-            hints[name] = screen.app.get_key_display(bound.binding)
+    bound = {active.binding.id for active in screen.active_bindings.values() if active.enabled}
+    hints = {name: _key(screen, name, overrides) for name in HINTS if name in bound}
     return fitted([(key, HINTS[name]) for name, key in in_table_order(hints)], width)
+
+
+def _key(screen: Screen[object], name: str, overrides: Mapping[str, str]) -> str:
+    """The first of the command's keys, as people write it."""
+    key = keys_of(named(name), overrides)[0]
+    return screen.app.get_key_display(Binding(key, ""))
 
 
 def in_table_order(hints: dict[str, str]) -> list[tuple[str, str]]:

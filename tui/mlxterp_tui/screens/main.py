@@ -104,6 +104,7 @@ class MainScreen(Screen[None]):
         if in_pane:
             self.call_after_refresh(self.pane.focus_contents)
         self.redraw()
+        self.app.show_run()
 
     def _make(self, name: str) -> None:
         pane = next(entry for entry in PANES if entry.name == name).make()
@@ -153,7 +154,7 @@ class MainScreen(Screen[None]):
         return pane_tabs([(entry.title, entry.name == self._at) for entry in PANES])
 
     def _draw_hints(self, width: int, height: int) -> Content:
-        return hint_text(self, width)
+        return hint_text(self, self.app.key_overrides, width)
 
     def on_descendant_focus(self) -> None:
         self.query_one("#hints", Drawn).redraw()

@@ -1,0 +1,103 @@
+"""The app on a recorded engine, in a fresh home, with nothing of the outside showing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))  # tests import `recorded_engine` from here
+
+from mlxterp_tui.app import MlxterpApp
+from mlxterp_tui.arguments import AppArguments
+
+from recorded_engine import RecordedEngine, Recording
+from textual.pilot import Pilot
+
+PATIENCE = 200  # polls
+
+
+@pytest.fixture(scope="session")
+def recording() -> Recording:
+    return Recording.load("smollm2")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh home, and a terminal of 24-bit colours without a clipboard of its own."""
+    monkeypatch.setenv("MLXTERP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    for name in ("NO_COLOR", "TMUX", "DISPLAY", "WAYLAND_DISPLAY", "SSH_TTY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+class Screen:
+    """The running app as a user has it: keys go in, text comes out."""
+
+    def __init__(self, pilot: Pilot[None], app: MlxterpApp, engine: RecordedEngine) -> None:
+        self.pilot, self.app, self.engine = pilot, app, engine
+
+    @property
+    def lines(self) -> list[str]:
+        strips = self.app.screen._compositor.render_strips()
+        return ["".join(segment.text for segment in strip) for strip in strips]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        names = {" ": "space", ":": "colon", '"': "quotation_mark", ".": "full_stop"}
+        await self.press(*(names.get(character, character) for character in text))
+
+    async def command(self, line: str) -> None:
+        """From a pane: `:line`, Enter."""
+        await self.press("colon")
+        await self.type(line)
+        await self.press("enter")
+
+    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+        for _ in range(PATIENCE):
+            if condition():
+                return
+            await self.pilot.pause(0.02)
+        raise AssertionError(f"never came: {what or condition}\n{self.text}")
+
+    async def sees(self, words: str) -> None:
+        await self.until(lambda: words in self.text, words)
+
+    @property
+    def notices(self) -> list[str]:
+        return [notice.message for notice in self.app._notifications]
+
+
+Open = Callable[..., AbstractAsyncContextManager[Screen]]
+
+
+@pytest.fixture
+def opened(recording: Recording) -> Open:
+    """`async with opened() as screen`: started, and the first lens is there unless held back."""
+
+    @asynccontextmanager
+    async def open_app(
+        size: tuple[int, int] = (120, 40), free: int | None = None, **arguments: str
+    ) -> AsyncIterator[Screen]:
+        engine = RecordedEngine(recording, free)
+        app = MlxterpApp(AppArguments(**arguments), connect=engine.connect)  # type: ignore[arg-type]
+        async with app.run_test(size=size, notifications=True) as pilot:
+            screen = Screen(pilot, app, engine)
+            if free is None:
+                await screen.until(lambda: app.main.pane.contracts, "the first lens")
+            yield screen
+
+    return open_app
