@@ -175,28 +175,25 @@ class Engine:
     @classmethod
     async def attach(cls, start: bool = True) -> Engine:
         """The background engine; without one, starts it, or raises NoEngine."""
-        for _ in range(ATTACH_TRIES):
-            engine = await cls._on(await asyncio.to_thread(launch.find, start))
-            if await engine._greeted():
-                return engine
-        raise RunFailed(
-            f"engines stop as soon as they start; see {engine._line.log}",
-            (await engine.lost).details,
-        )
+        return await cls._greet(lambda: launch.find(start), ATTACH_TRIES)
 
     @classmethod
     async def private(cls) -> Engine:
         """An engine of our own, which ends with this connection."""
-        engine = await cls._on(await asyncio.to_thread(launch.private))
-        if await engine._greeted():
-            return engine
-        lost = await engine.lost
-        raise RunFailed(lost.reason, lost.details)
+        return await cls._greet(launch.private, tries=1)
 
     @classmethod
-    async def _on(cls, line: Line) -> Engine:
+    async def _greet(cls, connect: Callable[[], Line], tries: int) -> Engine:
+        """An engine that answers. RunFailed when each of them hangs up."""
+        line = await asyncio.to_thread(connect)
         streams = await asyncio.open_unix_connection(sock=line.socket, limit=READ_AHEAD)
-        return cls(*streams, line)
+        engine = cls(*streams, line)
+        if await engine._greeted():
+            return engine
+        if tries > 1:
+            return await cls._greet(connect, tries - 1)
+        lost = await engine.lost
+        raise RunFailed(lost.reason, lost.details)
 
     async def _greeted(self) -> bool:
         """Whether the engine answers; false when it hung up. Raises when it is another version."""

@@ -72,6 +72,10 @@ def row(layer: int) -> LogitLensRow:
 
 
 def result(request: LogitLens, *values: float) -> Result:
+    return result_of(request, floats(*values))
+
+
+def result_of(request: LogitLens, entropy: Array) -> Result:
     meta = Meta(
         experiment={"name": "logit-lens", "prompt": request.prompt},
         model=CARD,
@@ -86,13 +90,13 @@ def result(request: LogitLens, *values: float) -> Result:
     )
     return Result(
         meta=meta,
-        arrays={"entropy": floats(*values), "top_ids": ints(7)},
+        arrays={"entropy": entropy, "top_ids": ints(7)},
         strings={"top_tokens": [" Paris"]},
     )
 
 
 class StandIn:
-    """`rows N`, `hold FILE`, `large MEGABYTES`, `bad`, `fail`, `fault`, `report FILE`."""
+    """Prompts: rows N, hold FILE, linger SECONDS, large MEBIBYTES, report FILE, bad, fail, fault."""
 
     def __init__(self) -> None:
         self.card: ModelCard | None = None
@@ -135,9 +139,17 @@ class StandIn:
             raise
         return result(task, 2.0)
 
-    def _large(self, task, megabytes):
+    def _linger(self, task, seconds):
+        end = time.monotonic() + float(seconds)
+        while time.monotonic() < end:
+            time.sleep(0.002)
+            yield Step(0, 1, "lingering")
+        return result(task, 4.0)
+
+    def _large(self, task, mebibytes):
         yield row(0)
-        return result(task, *([0.0] * (int(megabytes) << 18)))
+        zeros = bytes(int(mebibytes) << 20)
+        return result_of(task, Array("float32", (len(zeros) // 4,), memoryview(zeros)))
 
     def _bad(self, task, _):
         yield Step(0, 1, "looking")

@@ -76,6 +76,7 @@ async def test_a_job_waits_for_the_one_before(engine, tmp_path):
 async def test_the_engine_answers_while_a_job_runs(engine, tmp_path):
     await (await engine.submit(OpenModel())).outcome()
     job = await engine.submit(lens(f"hold {tmp_path / 'go'}"))
+    await first_part_of(job)
     assert (await engine.tokenize("abc")).tokens == ["a", "b", "c"]
     assert await engine.estimate(lens("rows 1")) == PRICE
     status = await engine.status()
