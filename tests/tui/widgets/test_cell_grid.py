@@ -230,3 +230,19 @@ async def test_another_theme_paints_other_colours(alone, grid):
         await pilot.pause()
         light = [segment.style.bgcolor for segment in grid.render_line(3)]
     assert all(one != other for one, other in zip(dark, light, strict=True))
+
+
+async def test_the_cursor_is_reversed_only_while_the_keys_go_to_the_grid(alone, grid):
+    app = alone(grid, filled)
+    async with app.run_test(size=SIZE) as pilot:
+
+        def cursor_is_reversed() -> bool:
+            strips = app.screen._compositor.render_strips()
+            (cursor,) = [s for strip in strips for s in strip if s.text == "[0.0  ]▁"]
+            return bool(cursor.style and cursor.style.reverse)
+
+        await pilot.pause()
+        assert cursor_is_reversed()
+        app.set_focus(None)
+        await pilot.pause()
+        assert not cursor_is_reversed()

@@ -60,6 +60,14 @@ def test_the_cursor_is_in_brackets_and_reversed(painter, cell, lead, shown):
     assert cursor.style.bold
 
 
+def test_without_the_focus_the_cursor_keeps_its_brackets_and_its_colours(painter):
+    cursor = painter.cursor(Cell("of", 0.0), focused=False)
+    assert cursor.text == "[of   ]▁"
+    assert cursor.style is not None
+    assert not cursor.style.reverse
+    assert cursor.style.bgcolor == COLD.bgcolor
+
+
 @pytest.mark.parametrize("bars", [BLOCK_BARS, ASCII_BARS])
 def test_bars_rise_with_the_level(bars):
     painter = CellPainter(6, STYLES, DIM, CROSS, bars)

@@ -14,7 +14,8 @@ from rich.cells import cell_len
     ("token", "shown"),
     [
         (" Paris", "·Paris"),
-        ("  ", "··"),
+        ("  ", "␣␣"),
+        (" ", "␣"),
         ("\n", "⏎"),
         ("a\tb", "a⇥b"),
         ("\r\n", "␍⏎"),

@@ -317,7 +317,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
             cell = UNKNOWN if cells is None else cells[column]
             mark = marks.get((row, column), " ")
             if column == here:
-                segments.append(painter.cursor(cell, mark))
+                segments.append(painter.cursor(cell, mark, self.has_focus))
             else:
                 segments += painter.segments(cell, mark)
         return segments
@@ -384,6 +384,15 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         shown = self._places.shown
         if shown:
             self.cursor = (shown[max(0, min(len(shown) - 1, line))], column)
+
+    def on_focus(self) -> None:
+        self._refresh_cursor()
+
+    def on_blur(self) -> None:
+        self._refresh_cursor()
+
+    def _refresh_cursor(self) -> None:
+        self.refresh(self._places.cell_region(*self.cursor, self.scroll_offset))
 
     def on_click(self, event: events.Click) -> None:
         row, column = self._places.cell_under(event.offset, self.scroll_offset)

@@ -13,6 +13,7 @@ from rich.style import Style
 
 _REMEMBERED = 20_000
 _CURSOR = Style(reverse=True, bold=True)
+_BLURRED_CURSOR = Style(bold=True, underline=True)
 
 
 class Cell(NamedTuple):
@@ -55,16 +56,20 @@ class CellPainter:
         key = (cell.text, step, micro_bar(cell.level, self._bars), lead)
         return self._drawn.get(key) or self._draw(*key)
 
-    def cursor(self, cell: Cell, lead: str = " ") -> Segment:
-        """The cell under the cursor: reversed, in brackets; a mark takes the first one's place."""
+    def cursor(self, cell: Cell, lead: str = " ", focused: bool = True) -> Segment:
+        """The cell under the cursor: in brackets, and reversed where the keys go to the grid.
+
+        A mark takes the place of the first bracket.
+        """
+        cursor = _CURSOR if focused else _BLURRED_CURSOR
         opening = "[" if lead == " " else lead
         if cell.level is None or math.isnan(cell.level):
             style = self._unknown if cell.level is None else self._failed
-            return Segment(f"{opening}{fit(_sign(cell), self.width - 2)}]", style + _CURSOR)
+            return Segment(f"{opening}{fit(_sign(cell), self.width - 2)}]", style + cursor)
         text = fit(legible(cell.text), self.width - 3)
         ground = self._styles[step_of(cell.level, len(self._styles))].text
         glyph = micro_bar(cell.level, self._bars)
-        return Segment(f"{opening}{text}]{glyph}", ground + _CURSOR)
+        return Segment(f"{opening}{text}]{glyph}", ground + cursor)
 
     def _draw(self, text: str, step: int, glyph: str, lead: str) -> tuple[Segment, ...]:
         if len(self._drawn) >= _REMEMBERED:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from rich.cells import cell_len, split_graphemes
 
 SPACE = "·"
+_NOTHING_BUT_SPACE = "␣"
 _NAMED = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": SPACE, "\u00a0": "⍽"}
 _VARIATION_SELECTORS = ("\ufe0e", "\ufe0f")
 _INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -17,9 +18,12 @@ _INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 def legible(token: str) -> str:
     """The token with every character visible and of a known width.
 
-    Space `·`, newline `⏎`, tab `⇥`; other characters without a shape by number, `⟨200d⟩`.
+    Space `·` (`␣` in a token of spaces alone, which would look like a cell not known yet),
+    newline `⏎`, tab `⇥`; other characters without a shape by number, `⟨200d⟩`.
     Variation selectors are left out: terminals do not agree on what they do to the width.
     """
+    if token and not token.strip(" "):
+        return _NOTHING_BUT_SPACE * len(token)
     shown = "".join(map(_visible, token))
     if shown and cell_len(shown[0]) == 0:
         return "◌" + shown
