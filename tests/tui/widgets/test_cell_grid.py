@@ -192,6 +192,14 @@ async def test_the_wheel_goes_sideways_by_whole_cells(alone, grid):
         assert grid.scroll_offset.x == 8
 
 
+async def test_whoever_scrolls_it_stops_at_a_whole_cell(alone, grid):
+    async with alone(grid, filled).run_test(size=SIZE) as pilot:
+        for wanted, reached in ((5, 8), (13, 16), (999, 16 * 8)):
+            grid.scroll_to(x=wanted, animate=False)
+            await pilot.pause()
+            assert grid.scroll_offset.x == reached
+
+
 async def test_wide_characters_keep_the_columns_in_line(alone, grid):
     def fill(grid: CellGrid) -> None:
         grid.cell_width = 8

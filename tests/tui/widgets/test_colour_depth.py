@@ -16,6 +16,7 @@ import pytest
 from rich.style import Style
 from textual.app import App
 from textual.color import Color
+from textual.filter import Monochrome
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,15 @@ async def test_what_was_set_is_in_force(depth):
     use_colour_system(app, depth)
     async with app.run_test():
         assert depth_of(app) == depth
+
+
+def test_the_users_word_takes_textuals_grey_away_and_leaves_its_other_filters(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = App()
+    before = {type(line_filter) for line_filter in app._filters}
+    use_colour_system(app, "256")
+    assert before - {type(line_filter) for line_filter in app._filters} == {Monochrome}
+    assert not app.no_color
 
 
 async def test_an_app_without_a_terminal_paints_all_colours():

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from mlxterp_themes.colour import Depth
-
 if TYPE_CHECKING:
+    from mlxterp_themes.colour import Depth
+
     from textual.app import App
 
 DEPTHS: tuple[Depth, ...] = ("truecolor", "256", "16", "none")

@@ -30,7 +30,7 @@ def plain(style: Style, background: Color) -> Style:
     """The style without colours."""
     ground = style.bgcolor
     stripped = style.without_color
-    if ground is None or ground.is_default or style.reverse:
+    if ground is None or ground.is_default:
         return stripped
     ratio = contrast(RGB(*Color.from_rich_color(ground).rgb), RGB(*background.rgb))
     return stripped + Style(reverse=True) if ratio >= STANDS_OUT else stripped
