@@ -66,16 +66,19 @@ class Terminal:
         )
         os.close(theirs)
 
-    def read_until_quiet(self, quiet: float) -> tuple[bytes, float]:
-        """What arrives until nothing does for so many seconds, and when the last of it came."""
+    def read_until_quiet(self, quiet: float, first: float | None = None) -> tuple[bytes, float]:
+        """What arrives until nothing does for so many seconds, and when the last of it came.
+
+        first: how long to wait for the first of it, where that may be longer.
+        """
         received, start = b"", time.perf_counter()
-        last = start
-        while select.select([self.fd], [], [], quiet)[0]:
+        last, patience = start, quiet if first is None else first
+        while select.select([self.fd], [], [], patience)[0]:
             try:
                 received += os.read(self.fd, 1 << 16)
             except OSError:
                 break
-            last = time.perf_counter()
+            last, patience = time.perf_counter(), quiet
         return received, last - start
 
     def wait_for(self, text: bytes) -> None:
@@ -85,10 +88,10 @@ class Terminal:
             assert time.monotonic() < end, f"no {text!r} in {received[-500:]!r}"
             received += self.read_until_quiet(0.1)[0]
 
-    def press(self, key: str) -> tuple[int, float]:
-        """Bytes and milliseconds that a key costs."""
+    def press(self, key: str, patience: float = 10.0) -> tuple[int, float]:
+        """Bytes and milliseconds that a key costs; waits so long for the first byte."""
         os.write(self.fd, key.encode())
-        received, seconds = self.read_until_quiet(0.1)
+        received, seconds = self.read_until_quiet(0.1, first=patience)
         return len(received), seconds * 1000
 
     def close(self) -> None:
@@ -139,7 +142,7 @@ def test_nothing_is_sent_while_nothing_happens(terminal):
 
 def test_a_key_that_moves_nothing_sends_nothing(terminal):
     terminal.press("G")
-    size, _ = terminal.press("j")
+    size, _ = terminal.press("j", patience=1.0)
     assert size == 0
 
 
