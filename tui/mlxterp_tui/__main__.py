@@ -100,7 +100,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(message=f"{PROGRAM} {version(PROGRAM)}\n")
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        parser.exit()
 
 
 def _not_a_command(word: str) -> str:

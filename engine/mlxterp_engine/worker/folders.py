@@ -33,11 +33,6 @@ def state_folder() -> Path:
     return _private(_place("state"))
 
 
-def cache_folder() -> Path:
-    """For what can be fetched again: models."""
-    return _made(_place("cache"))
-
-
 def config_folder() -> Path:
     """For what the user wrote: settings, themes. Not made here."""
     return _place("config")
@@ -62,16 +57,6 @@ def jobs_folder() -> Path:
     return _private(state_folder() / "jobs")
 
 
-def all_folders() -> dict[str, Path]:
-    """Every folder in use, by what it is for."""
-    return {
-        "runtime": runtime_folder(),
-        "state": state_folder(),
-        "cache": cache_folder(),
-        "config": config_folder(),
-    }
-
-
 def _place(kind: str) -> Path:
     if (under := home()) is not None:
         return under / kind
@@ -79,7 +64,6 @@ def _place(kind: str) -> Path:
 
     return {
         "state": platformdirs.user_state_path,
-        "cache": platformdirs.user_cache_path,
         "config": platformdirs.user_config_path,
     }[kind](NAME, appauthor=False)
 

@@ -96,7 +96,7 @@ def result_of(request: LogitLens, entropy: Array) -> Result:
 
 
 class StandIn:
-    """Prompts: rows N, hold FILE, linger SECONDS, large MEBIBYTES, report FILE, bad, fail, fault."""
+    """Prompts: rows N, hold FILE, linger SECONDS, large MEBIBYTES, report FILE, bad, fail, fault"""
 
     def __init__(self) -> None:
         self.card: ModelCard | None = None

@@ -12,7 +12,8 @@ def mode(path):
 
 
 def test_everything_lies_under_the_named_home(home):
-    assert {path.parent for path in folders.all_folders().values()} == {home}
+    assert folders.state_folder() == home / "state"
+    assert folders.jobs_folder() == home / "state" / "jobs"
     assert folders.socket_path() == home / "run" / "engine.sock"
 
 

@@ -75,8 +75,13 @@ def _clipboard_route(environ: Mapping[str, str]) -> str:
 
 
 def _of_folders() -> list[Finding]:
-    used = folders.all_folders() | {"config": config_file().parent}
-    places = used | {"engine log": folders.log_path(), "run log": folders.run_log_path()}
+    places = {
+        "runtime": folders.runtime_folder(),
+        "state": folders.state_folder(),
+        "engine log": folders.log_path(),
+        "run log": folders.run_log_path(),
+        "config": config_file(),
+    }
     return [Finding("folders", name, str(path)) for name, path in places.items()]
 
 

@@ -53,6 +53,7 @@ class Parser(argparse.ArgumentParser):
         if missing:
             return f"{missing} is missing; see {self._help}"
         option, _, fault = message.removeprefix("argument ").partition(": ")
+        option = option.partition("/")[0]
         if fault.startswith("expected"):
             return f"{option} needs a value; one that begins with - is written {option}=-VALUE"
         if fault.startswith("ignored explicit argument"):

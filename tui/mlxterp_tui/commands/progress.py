@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TextIO
 
 from mlxterp_engine.experiments import Step
@@ -12,16 +13,23 @@ _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """Call it with each event; leave the `with` to clear the bar."""
+    """Call it with each event; leave the `with` to clear the bar.
 
-    def __init__(self, stream: TextIO) -> None:
+    patience: seconds in which no lines are written unless the run itself has begun. A wrong
+    value that only the loaded model can see is then one line, and nothing else, in a log.
+    """
+
+    def __init__(self, stream: TextIO, patience: float = 0.0) -> None:
         self._stream = stream
         self._draw = self._bar if stream.isatty() else self._line
         self._told: tuple[str, int] | None = None
+        self._quiet_until = time.monotonic() + patience
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Step):
             self._draw(event.what, _per_cent(event))
+        else:
+            self._quiet_until = 0.0
 
     def __enter__(self) -> Progress:
         return self
@@ -37,7 +45,7 @@ class Progress:
             self._write(f"{_CLEAR}{'█' * full}{'░' * (WIDTH - full)} {per_cent:3} % {what}")
 
     def _line(self, what: str, per_cent: int) -> None:
-        if (what, per_cent // 10) != self._told:
+        if (what, per_cent // 10) != self._told and time.monotonic() >= self._quiet_until:
             self._told = what, per_cent // 10
             self._write(f"{per_cent:3} % {what}\n")
 

@@ -23,6 +23,7 @@ from mlxterp_tui.commands.progress import Progress
 from mlxterp_tui.commands.request_options import add_options
 
 PROGRAM = "mlxterp-tui run"
+PATIENCE = 10.0  # seconds; loading takes fewer, a download more
 
 
 def main(words: Sequence[str]) -> int:
@@ -40,7 +41,7 @@ def _run(request: AnyRequest, out: str | None, as_json: bool) -> int:
     with (
         BlockingEngine.private() as engine,
         failures_name_the_log(engine),
-        Progress(sys.stderr) as progress,
+        Progress(sys.stderr, PATIENCE) as progress,
     ):
         result = cast(Result, engine.run(request, progress, out))
     tell(result, out, as_json)
