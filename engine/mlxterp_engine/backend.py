@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from importlib import metadata
 
-from mlxterp_engine.openblas import Blas, preload
+from mlxterp_engine.openblas import Blas, preload, use_free_cores
 
 _start = time.perf_counter()
 BLAS: Blas = preload()
@@ -62,7 +62,9 @@ def choose(device: Device = "auto", dtype: DTypeChoice = "auto") -> Place:
 
 
 def settle(place: Place) -> None:
-    """Make `place` the one that MLX computes on from now."""
+    """Make `place` the one that MLX computes on from now, with the cores that are free now."""
+    if place.on_cpu:
+        use_free_cores(BLAS)
     mx.set_default_device(mx.cpu if place.on_cpu else mx.gpu)
 
 

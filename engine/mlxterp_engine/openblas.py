@@ -14,22 +14,26 @@ import platform
 import struct
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 GFORTRAN = "libgfortran.so.5"
+CHOSEN = "OPENBLAS_NUM_THREADS"
+LOOKS, PAUSE = 3, 0.002  # at how many threads run elsewhere; the fewest seen counts
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
 
 
 @dataclass(frozen=True)
 class Blas:
-    """What multiplies matrices on this CPU, and why."""
+    """What multiplies matrices on this CPU, and why. threads: at most so many."""
 
     name: str
     threads: int
     ok: bool
     note: str = ""
+    library: ctypes.CDLL | None = None
 
 
 def preload() -> Blas:
@@ -40,20 +44,55 @@ def preload() -> Blas:
         return Blas(
             "reference BLAS", 1, False, "mlx was imported first: import mlxterp_engine before it"
         )
-    threads = int(os.environ.setdefault("OPENBLAS_NUM_THREADS", str(_cores())) or 1)
     library = _openblas_file()
     if library is None:
         return Blas("reference BLAS", 1, False, "slow: python -m pip install cmeel-openblas")
     try:
-        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
-    except OSError:
+        loaded = _load(library)
+    except OSError as error:
+        note = f"slow: {error}; install your system's libgfortran5"
+        return Blas("reference BLAS", 1, False, note)
+    version = metadata.version("cmeel-openblas")
+    return Blas(f"OpenBLAS {version}", _wanted_threads(), True, library=loaded)
+
+
+def use_free_cores(blas: Blas) -> None:
+    """Set OpenBLAS to as many threads as cores are free now; a number set by hand stays.
+
+    Its threads wait for each other by spinning, so that one that has to share its core holds
+    up all: on two cores with two busy neighbours, two threads take 2 to 10 times as long as one.
+    """
+    if blas.library is None or CHOSEN in os.environ:
+        return
+    free = max(1, _cores() - _busy_elsewhere())
+    blas.library.openblas_set_num_threads(free)
+
+
+def _busy_elsewhere() -> int:
+    """Threads that want a core at this moment, this one left out."""
+    seen = []
+    for look in range(LOOKS):
+        if look:
+            time.sleep(PAUSE)
         try:
-            _lend_gfortran()
-            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
-        except OSError as error:
-            note = f"slow: {error}; install your system's libgfortran5"
-            return Blas("reference BLAS", 1, False, note)
-    return Blas(f"OpenBLAS {metadata.version('cmeel-openblas')}", threads, True)
+            running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+        except (OSError, IndexError):
+            return 0
+        seen.append(int(running) - 1)
+    return max(0, min(seen))
+
+
+def _wanted_threads() -> int:
+    chosen = os.environ.get(CHOSEN, "")
+    return int(chosen) if chosen.isdigit() and int(chosen) > 0 else _cores()
+
+
+def _load(library: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        _lend_gfortran()
+        return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
 def _cores() -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlxterp_engine import backend
 from mlxterp_engine.backend import Place
+from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import Device, DTypeChoice
 from mlxterp_engine.experiments.result import Contract, ModelCard, Step
 from mlxterp_engine.interpretable import InterpretableModel, Parts
@@ -33,7 +33,6 @@ PACE_TOKENS = 32
 @dataclass(frozen=True, eq=False)
 class _Loaded:
     located: Located
-    path: Path
     network: Network
     tokens: Tokens
     quantisation: str
@@ -46,6 +45,7 @@ def opening(
     place = backend.choose(device, dtype)
     backend.settle(place)
     located = yield from fetch(reference)
+    sha256 = _checked_hash(located)
     loaded = yield from _loading(located, place)
     yield Step(0, 2, "finding its parts")
     net, tokens = loaded.network.net, loaded.tokens
@@ -62,7 +62,7 @@ def opening(
     yield Step(1, 2, "proving its numbers")
     contracts = prove(net, anatomy, sites, ids[:, :PROBE_TOKENS])
     pace = measure_pace(net, anatomy, ids)
-    card = _card(loaded, anatomy, sites, place, contracts)
+    card = _card(loaded, sha256, anatomy, sites, place, contracts)
     return Parts(net, tokens, anatomy, sites, card, pace, place)
 
 
@@ -88,6 +88,18 @@ def probe_ids(tokens: Tokens, count: int) -> mx.array:
     return mx.array([[1 + (i * i * 7919 + i * 104729) % spread for i in range(count)]])
 
 
+def _checked_hash(located: Located) -> str:
+    """The hash over the weights; refused where a catalogue model's is not the pinned one."""
+    assert located.path is not None  # fetched
+    found = weights_sha256(located.path)
+    if located.sha256 is not None and found != located.sha256:
+        raise BadInput(
+            f"{located.path} was changed since it was fetched (its SHA-256 begins {found[:8]}, "
+            f"it should begin {located.sha256[:8]}); delete it and open the model again"
+        )
+    return found
+
+
 def _loading(located: Located, place: Place) -> Generator[Step, None, _Loaded]:
     assert located.path is not None  # fetched
     path = located.path
@@ -95,10 +107,10 @@ def _loading(located: Located, place: Place) -> Generator[Step, None, _Loaded]:
     if located.kind == "gguf":
         file = read_gguf(path)
         network = yield from load_gguf_network(file, place)
-        return _Loaded(located, path, network, Tokens.of(file.vocabulary), file.quantisation)
+        return _Loaded(located, network, Tokens.of(file.vocabulary), file.quantisation)
     network = load_folder_network(path, place)
     label = _quantisation(network.config)
-    return _Loaded(located, path, network, tokens_of_folder(path), label)
+    return _Loaded(located, network, tokens_of_folder(path), label)
 
 
 def _quantisation(config: dict[str, Any]) -> str:
@@ -123,6 +135,7 @@ def _module_aliases(net: Any, anatomy: Anatomy) -> dict[str, Site]:
 
 def _card(
     loaded: _Loaded,
+    sha256: str,
     anatomy: Anatomy,
     sites: SiteTable,
     place: Place,
@@ -134,7 +147,7 @@ def _card(
         reference=loaded.located.reference,
         architecture=str(config.get("model_type", "unknown")),
         provenance=loaded.located.provenance,
-        sha256=weights_sha256(loaded.path),
+        sha256=sha256,
         layers=len(anatomy.blocks),
         heads=anatomy.heads,
         kv_heads=anatomy.kv_heads,

@@ -48,6 +48,23 @@ def test_the_lent_library_is_found_under_the_name_that_openblas_asks_for():
     )
 
 
+def test_openblas_takes_the_cores_that_are_free_and_at_least_one(monkeypatch):
+    taken = []
+
+    class Library:
+        openblas_set_num_threads = staticmethod(taken.append)
+
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setattr(openblas, "_cores", lambda: 4)
+    blas = openblas.Blas("OpenBLAS", 4, True, library=Library)
+    for busy in (0, 3, 9):
+        monkeypatch.setattr(openblas, "_busy_elsewhere", lambda busy=busy: busy)
+        openblas.use_free_cores(blas)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    openblas.use_free_cores(blas)  # chosen by hand: left alone
+    assert taken == [4, 1, 1]
+
+
 def test_the_needing_object_names_its_library_and_its_own_folder():
     elf = openblas._object_needing("libnothing.so.1", 62)
     assert elf[:4] == b"\x7fELF"

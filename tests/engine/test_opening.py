@@ -31,6 +31,22 @@ def test_opening_says_how_far_it_is(tiny):
     assert words[-1] == "proving its numbers"
 
 
+def test_a_catalogue_file_that_was_changed_is_refused(home_with_model, monkeypatch):
+    from dataclasses import replace
+
+    from mlxterp_engine import opening as module
+
+    fetched = module.fetch
+
+    def fetch_with_another_pin(reference):
+        located = yield from fetched(reference)
+        return replace(located, sha256="0" * 64)
+
+    monkeypatch.setattr(module, "fetch", fetch_with_another_pin)
+    with pytest.raises(BadInput, match="was changed since it was fetched"):
+        InterpretableModel("smollm2-135m")
+
+
 @pytest.fixture
 def copy(glass_folder, tmp_path):
     return shutil.copytree(glass_folder, tmp_path / "model")
