@@ -55,6 +55,7 @@ def _arguments() -> argparse.Namespace:
 def _serve(door: socket.socket, arguments: argparse.Namespace) -> int:
     server = Server(
         door,
+        arguments.fd is not None,
         Archive(folders.jobs_folder()),
         arguments.log,
         check_writable=_check_writable,

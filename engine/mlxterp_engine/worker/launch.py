@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from mlxterp_engine.experiments import RunFailed
 from mlxterp_engine.worker import folders, log_file
@@ -97,16 +97,25 @@ def how_it_ended(process: subprocess.Popen[bytes], patience: float = 1.0) -> str
 
 
 def _start_and_connect() -> Line:
-    """Start engines until one answers: several programs may try this at the same time."""
+    """Start an engine, unless another program did so while we waited for our turn."""
     path, log = folders.socket_path(), folders.log_path()
-    log_file.rotate(log)
-    since = log_file.size_of(log)
     deadline = time.monotonic() + START_PATIENCE
+    with path.with_suffix(".start").open("a") as turn:
+        _wait_for(turn, deadline)
+        since = log_file.size_of(log)
+        if (connected := _connected(path)) is not None:
+            return Line(connected, log, since, None, private=False)
+        log_file.rotate(log)
+        return _started(path, log, deadline)
+
+
+def _started(path: Path, log: Path, deadline: float) -> Line:
+    """A line to a new engine. One that still ends holds the place: then it is tried again."""
+    since = log_file.size_of(log)
     process = _spawn(["--socket", str(path)], log)
     while time.monotonic() < deadline:
         if (connected := _connected(path)) is not None:
-            ours = process if process.poll() is None else None
-            return Line(connected, log, since, ours, private=False)
+            return Line(connected, log, since, process, private=False)
         if process.poll() == ANOTHER_RUNS:
             process = _spawn(["--socket", str(path)], log)
         elif process.poll() is not None:
@@ -114,6 +123,15 @@ def _start_and_connect() -> Line:
         time.sleep(_POLL)
     process.terminate()
     raise _failed_to_start(f"it did not answer within {START_PATIENCE:.0f} s", log, since)
+
+
+def _wait_for(turn: IO[str], deadline: float) -> None:
+    """Until no other program is starting an engine; it has taken too long at the deadline."""
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_POLL)
 
 
 def _failed_to_start(how: str, log: Path, since: int) -> RunFailed:

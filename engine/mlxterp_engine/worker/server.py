@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlxterp_engine.experiments import Result
 from mlxterp_engine.worker.answers import Answers
@@ -33,18 +34,19 @@ TELL_INTERVAL = 0.25  # seconds between two notices of one job's mere progress
 
 
 class Server:
-    """Serves one door: a listening socket, or one end of a pair (a private engine)."""
+    """Serves one door: a listening socket, or (private) a line to one client."""
 
     def __init__(
         self,
         door: socket.socket,
+        private: bool,
         kept: Archive,
         log: Path,
         check_writable: Callable[[str], None],
         write: Callable[[Result, str], None],
         idle: float = IDLE_STOP,
     ) -> None:
-        self.private = not _listens(door)
+        self.private = private
         self._door = door
         self._idle = idle
         self._log = log
@@ -62,6 +64,7 @@ class Server:
             write=write,
         )
         self._connections: set[Connection] = set()
+        self._attending: set[asyncio.Task[Any]] = set()
         self._told: tuple[str, str] = ("", "")
         self._told_until = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -105,13 +108,13 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._done = asyncio.Event()
         self._loop.add_reader(self._signals, self._on_signal)
-        attending = await self._open_door()
+        self._welcoming = await self._open_door()
         self._reconsider_idleness()
         self._open.set()
         await self._done.wait()
-        await asyncio.gather(*(connection.close() for connection in list(self._connections)))
-        if isinstance(attending, asyncio.Task):
-            attending.cancel()
+        await asyncio.gather(*(connection.close() for connection in self._connections))
+        if self._attending:
+            await asyncio.wait(self._attending)
 
     async def _open_door(self) -> asyncio.Task[None] | asyncio.Server:
         if not self.private:
@@ -139,12 +142,16 @@ class Server:
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, self._answers.answer)
+        task = asyncio.current_task()
+        assert task is not None
         self._connections.add(connection)
+        self._attending.add(task)
         self._reconsider_idleness()
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
+            self._attending.discard(task)
             self._reconsider_idleness()
 
     def _on_signal(self) -> None:
@@ -192,10 +199,6 @@ class Server:
         self._idle_timer = self._loop.call_later(
             patience, self.stop, f"no client and no job for {patience:.0f} s"
         )
-
-
-def _listens(door: socket.socket) -> bool:
-    return bool(door.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def _signals_as_bytes() -> socket.socket:

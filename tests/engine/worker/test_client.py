@@ -293,6 +293,7 @@ async def test_an_engine_with_work_stops_only_by_force(engine, tmp_path):
         await other.shutdown(force=True)
     lost = await engine.lost
     assert "it was told to stop" in lost.reason
+    assert "Traceback" not in lost.log.read_text()
     with pytest.raises(RunCancelled):
         await job.outcome()
     assert (tmp_path / "go.closed").exists()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from mlxterp_engine.experiments import LogitLens, Result, RunFailed
 from mlxterp_engine.worker import connection, folders, launch, log_file, peer, protocol
 from mlxterp_engine.worker.archive import Archive
 from mlxterp_engine.worker.client import Engine, NoEngine
+from mlxterp_engine.worker.jobs import JobQueue
 from mlxterp_engine.worker.protocol import (
     LENGTH,
     Call,
@@ -23,6 +25,9 @@ from mlxterp_engine.worker.protocol import (
     decode_from_engine,
     frame,
 )
+from mlxterp_engine.worker.server import Server
+from mlxterp_engine.worker.tasks import OpenModel
+from mlxterp_engine.worker.watching import Watching
 from mlxterp_engine.worker.wire import FrameTooLong, read_frame
 
 import pytest
@@ -99,13 +104,32 @@ async def test_relative_paths_of_a_task_begin_where_its_asker_stands(engine, tmp
     assert json.loads((tmp_path / "facts").read_text())["cwd"] == str(tmp_path)
 
 
-async def test_two_programs_that_start_at_once_share_one_engine(home):
+async def test_programs_that_start_at_once_start_one_engine(home, monkeypatch):
+    spawned = count_spawned(monkeypatch)
     engines = await asyncio.gather(*(Engine.attach() for _ in range(4)))
     try:
         assert len({(await engine.status()).pid for engine in engines}) == 1
+        assert len(spawned) == 1
     finally:
         for engine in engines:
             await engine.close()
+
+
+def count_spawned(monkeypatch):
+    """The engine processes that are started from now on."""
+    spawned, spawn = [], launch._spawn
+    monkeypatch.setattr(launch, "_spawn", lambda *a: spawned.append(a) or spawn(*a))
+    return spawned
+
+
+async def test_while_an_old_engine_ends_a_new_one_is_tried_again_and_again(home, monkeypatch):
+    spawned = count_spawned(monkeypatch)
+    with launch.lock_of(folders.socket_path()).open("a") as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        attaching = asyncio.create_task(Engine.attach())
+        await until(lambda: len(spawned) > 1)
+    async with await attaching as engine:
+        assert alive((await engine.status()).pid)
 
 
 async def test_the_socket_of_a_dead_engine_is_no_obstacle(home):
@@ -127,7 +151,9 @@ async def test_an_engine_without_clients_and_jobs_stops_by_itself(home, monkeypa
         await job.outcome()
     await until(lambda: not alive(pid))
     assert not (home / "run" / "engine.sock").exists()
-    assert "no client and no job" in "\n".join(log_file.tail(folders.log_path()))
+    log = folders.log_path().read_text()
+    assert "no client and no job" in log
+    assert "Traceback" not in log
 
 
 async def test_an_engine_with_a_job_does_not_stop_for_want_of_clients(home, monkeypatch):
@@ -175,38 +201,86 @@ async def test_a_client_that_breaks_off_in_a_call_disturbs_nobody(engine):
 
 @on_linux
 async def test_a_client_that_does_not_read_holds_up_nobody_and_costs_little(engine):
-    large = await engine.submit(LogitLens(prompt="large 16"))
-    await large.outcome()
+    jobs = [await engine.submit(LogitLens(prompt="large 16")) for _ in range(4)]
+    for job in jobs:
+        await job.outcome()
     pid = (await engine.status()).pid
     before = mebibytes_in_memory(pid)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(4):
             _, writer = await stack.enter_async_context(raw_line())
-            for ticket in range(4):
-                writer.write(frame(Call(ticket, protocol.Watch(large.id))))
+            for ticket, job in enumerate(jobs):
+                writer.write(frame(Call(ticket, protocol.Watch(job.id))))
             await writer.drain()
-        again = await engine.watch(large.id)
+        again = await engine.watch(jobs[0].id)
         assert isinstance(await again.outcome(), Result)
-        # A frame of 16 MiB may be on its way to each of the four, which asked for it four times.
+        # 256 MiB were asked for; of the 16 MiB frames one may be on its way to each client.
         assert mebibytes_in_memory(pid) - before < 6 * 16
 
 
 @on_linux
 async def test_a_client_that_asks_without_reading_is_not_answered_without_end(engine):
+    await (await engine.submit(OpenModel())).outcome()
     pid = (await engine.status()).pid
-    for _ in range(50):
-        await engine.status()
+    text = "a" * 100_000
+    await engine.tokenize(text)
     before = mebibytes_in_memory(pid)
-    reader, writer = await asyncio.open_unix_connection(folders.socket_path(), limit=1024)
-    calls = frame(Call(1, protocol.Status())) * 2000
-    with contextlib.suppress(TimeoutError):
-        for _ in range(20):
-            writer.write(calls)
-            await asyncio.wait_for(writer.drain(), 0.3)
-    assert (await engine.status()).pid == pid
-    assert mebibytes_in_memory(pid) - before < 20
-    writer.transport.abort()
-    del reader
+    async with raw_line() as (_, writer):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ask_400_times(writer, protocol.Tokenize(text=text)), 1.0)
+        assert (await engine.status()).pid == pid
+        # The 400 answers would be more than 100 MiB.
+        assert mebibytes_in_memory(pid) - before < 30
+        writer.transport.abort()
+
+
+async def ask_400_times(writer, question):
+    for ticket in range(400):
+        writer.write(frame(Call(ticket, question)))
+        await writer.drain()
+
+
+async def test_a_job_watched_twice_on_one_line_is_sent_once():
+    queue = JobQueue()
+    queue.submit(LogitLens(prompt="a"))
+    job = queue.take()
+    queue.post(job, row(0))
+    queue.end(job, protocol.Cancelled())
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    client = connection.Connection(*await asyncio.open_unix_connection(sock=theirs), no_answer)
+    client.watch(Watching(job))
+    client.watch(Watching(job))
+    await client.close()
+    bodies = [decode_from_engine(body).body for body in await frames_of(reader)]
+    assert bodies == [row(0), protocol.Cancelled()]
+    writer.close()
+
+
+async def no_answer(call, client):
+    raise AssertionError("nothing was asked")
+
+
+async def frames_of(reader):
+    """Every frame until the other end hangs up."""
+    found = []
+    while (body := await asyncio.wait_for(read_frame(reader), PATIENCE)) is not None:
+        found.append(body)
+    return found
+
+
+async def test_another_user_s_connection_is_turned_away(home, monkeypatch, tmp_path):
+    monkeypatch.setattr("mlxterp_engine.worker.server.is_ours", lambda connected: False)
+    ours, theirs = socket.socketpair()
+    server = Server(theirs, False, Archive(tmp_path), tmp_path / "log", no_file, no_file)
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    await server._welcome(*await asyncio.open_unix_connection(sock=theirs))
+    assert await frames_of(reader) == []
+    writer.close()
+
+
+def no_file(*_):
+    raise AssertionError("nothing was to be written")
 
 
 async def test_a_frame_too_long_is_not_read():
