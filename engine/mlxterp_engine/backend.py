@@ -16,7 +16,13 @@ BLAS: Blas = preload()
 from mlxterp_engine.experiments.errors import BadInput  # noqa: E402
 from mlxterp_engine.experiments.request import Device, DTypeChoice  # noqa: E402
 
-import mlx.core as mx  # noqa: E402
+try:
+    import mlx.core as mx
+except ImportError as error:
+    raise ImportError(
+        f"MLX can't be loaded here: {error}. Its CUDA build needs NVIDIA's driver; for the CPU: "
+        f"python -m pip install --force-reinstall --no-deps mlx-cpu=={metadata.version('mlx')}"
+    ) from error
 import numpy as np  # noqa: E402
 
 IMPORT_SECONDS = time.perf_counter() - _start
@@ -37,9 +43,13 @@ class Place:
 
     @property
     def label(self) -> str:
-        """What a status line says: `cpu (OpenBLAS 0.3.31, 2 threads)`, `gpu (Metal)`."""
+        """What a status line says: `cpu (OpenBLAS 0.3.31, up to 2 threads)`, `gpu (Metal)`."""
         if self.on_cpu:
-            return f"cpu ({BLAS.name}, {BLAS.threads} threads)" if BLAS.ok else f"cpu ({BLAS.name})"
+            return (
+                f"cpu ({BLAS.name}, up to {BLAS.threads} threads)"
+                if BLAS.ok
+                else f"cpu ({BLAS.name})"
+            )
         return f"gpu ({'Metal' if sys.platform == 'darwin' else 'CUDA'})"
 
 

@@ -34,7 +34,6 @@ PACKAGES = (
     "gguf",
 )
 PARITY = 1e-5  # float32 sums of a few hundred terms in another order
-SLOW = 5e9  # multiply-adds a second: reference BLAS reaches about 1e9 a core
 
 
 def examine(task: Examine) -> Generator[Step, None, list[Finding]]:
@@ -78,7 +77,7 @@ def _matmul(size: int = 768) -> list[Finding]:
     error = _relative(np.array(product), exact)
     return [
         Finding("parity", f"matrix product {size}² against NumPy", f"{error:.1e}", error <= PARITY),
-        Finding("speed", "matrix product", f"{2 * rate / 1e9:.0f} GFLOP/s", rate >= SLOW),
+        Finding("speed", "matrix product", f"{2 * rate / 1e9:.0f} GFLOP/s"),
     ]
 
 
