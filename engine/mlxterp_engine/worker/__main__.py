@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import faulthandler
 import fcntl
 import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from mlxterp_engine.experiments import Result
@@ -34,11 +32,10 @@ def main() -> int:
     if arguments.fd is not None:
         os.set_inheritable(arguments.fd, False)
         return _serve(socket.socket(fileno=arguments.fd), arguments)
-    with _only_one(arguments.socket) as ours:
-        if not ours:
-            return launch.ANOTHER_RUNS
-        os.nice(NICENESS)
-        return _serve(_listen(arguments.socket), arguments)
+    if not _is_the_only_one(arguments.socket):
+        return launch.ANOTHER_RUNS
+    os.nice(NICENESS)
+    return _serve(_listen(arguments.socket), arguments)
 
 
 def _arguments() -> argparse.Namespace:
@@ -86,16 +83,18 @@ def _write(result: Result, path: str) -> None:
     write_npz(result, path)
 
 
-@contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[bool]:
-    """Whether this process may serve the socket; true for one process at a time."""
-    with launch.lock_of(path).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+def _is_the_only_one(path: Path) -> bool:
+    """Whether this process may serve the socket; true for one process at a time.
+
+    The lock is never closed: the kernel lets go of it when the process is wholly gone, which
+    is what a program that waits for the end of an engine wants to know.
+    """
+    lock = os.open(launch.lock_of(path), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _listen(path: Path) -> socket.socket:
