@@ -243,7 +243,7 @@ class TestErrors:
             await screen.until(lambda: any("last-copy" in n for n in screen.notices))
 
 
-@pytest.mark.parametrize("color, expected", [("256", "256"), ("16", "16"), ("none", "none")])
+@pytest.mark.parametrize(("color", "expected"), [("256", "256"), ("16", "16"), ("none", "none")])
 async def test_the_number_of_colours_can_be_said(opened, color, expected):
     from mlxterp_tui.widgets.colour_depth import depth_of
 

@@ -16,8 +16,8 @@ class Drawn(Widget):
     A refresh that would show the same is not sent to the terminal.
     """
 
-    def __init__(self, draw: Draw, **options: str) -> None:
-        super().__init__(**options)
+    def __init__(self, draw: Draw, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._draw = draw
         self._last: Content | None = None
 

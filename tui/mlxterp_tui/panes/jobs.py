@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import OptionList, Static
 
 EMPTY = """\
@@ -72,7 +73,7 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
     def __init__(self) -> None:
         super().__init__(id="jobs")
         self._shown: list[JobInfo] = []
-        self.header = Drawn(self._heading, id="jobs-header")
+        self._heading = Drawn(self._draw_heading, id="jobs-header")
 
     def compose(self) -> ComposeResult:
         yield Static(jobs_text.HEADING, id="jobs-heading")
@@ -84,10 +85,14 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
         self.query_one("#jobs-log").border_title = "engine log"
         self.refresh_jobs()
 
+    @property
+    def heading(self) -> Widget:
+        return self._heading
+
     def focus_contents(self) -> None:
         self.query_one(JobList).focus()
 
-    def _heading(self, width: int, height: int) -> Content:
+    def _draw_heading(self, width: int, height: int) -> Content:
         running = sum(info.state not in ENDED for info in self._shown)
         return Content(f"{len(self._shown)} jobs, {running} running or waiting")
 
@@ -107,7 +112,7 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
         self.query_one("#jobs-empty").display = not jobs
         self.query_one(JobList).display = bool(jobs)
         self.query_one("#jobs-log", Drawn).redraw()
-        self.header.redraw()
+        self._heading.redraw()
 
     @property
     def marked(self) -> JobInfo | None:

@@ -19,18 +19,18 @@ from mlxterp_engine.experiments import (
 from mlxterp_themes import Ramp
 from mlxterp_tui.amounts import seconds
 from mlxterp_tui.keymap import bindings
-from mlxterp_tui.panes import lens_inspector, lens_text, lens_view
+from mlxterp_tui.panes import lens_cells, lens_inspector, lens_text, lens_view
+from mlxterp_tui.panes.lens_cells import SETTLED, layer_of, row_of
 from mlxterp_tui.panes.lens_inspector import LensColumn, LensStrip
-from mlxterp_tui.panes.lens_run import LensRun, RunState
+from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import Cell, LensView
-from mlxterp_tui.panes.pane import Pane
+from mlxterp_tui.panes.pane import Ended, Pane
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens.reader import CopyWanted, Reader
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 from mlxterp_tui.widgets.cell_grid import CellGrid
-from mlxterp_tui.widgets.cell_painter import Cell as Painted
-from mlxterp_tui.widgets.column_list import UNKNOWN_ROW, ColumnList, ColumnRow
+from mlxterp_tui.widgets.column_list import ColumnList
 from mlxterp_tui.widgets.legend import Legend
 
 from textual import events, on
@@ -38,6 +38,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
 TOP_K = 10
@@ -45,7 +46,6 @@ TOP_K = 10
 ROOM_FOR_COLUMN, ROOM_FOR_BOTH = 108, 160
 # Of the grid: its widest cell that fits by itself, and what stands around the cells.
 WIDEST_FITTED, GUTTER = 14, 10
-SETTLED, PINNED = "▸", "●"
 
 EMPTY = """\
 The logit lens: what would the model say next, if it stopped after this block?
@@ -91,7 +91,8 @@ Try: t on ' Paris', then f.
         super().__init__(id="lens")
         self.run = LensRun()
         self.view = LensView()
-        self.header = Legend(id="lens-legend")
+        self._heading = Legend(id="lens-legend")
+        self._listed_labels: list[str] = []
         self._next = LensRun()
         self._target: str | None = None
 
@@ -113,6 +114,10 @@ Try: t on ' Paris', then f.
     @property
     def grid(self) -> CellGrid:
         return self.query_one(CellGrid)
+
+    @property
+    def heading(self) -> Widget:
+        return self._heading
 
     def focus_contents(self) -> None:
         self.grid.focus()
@@ -143,7 +148,7 @@ Try: t on ' Paris', then f.
         self._mark()
         self._tell()
 
-    def end(self, state: RunState, reason: str) -> None:
+    def end(self, state: Ended, reason: str) -> None:
         self._target = self.run.target
         if self.run.running:
             self.run = self.run.ended(state, reason)
@@ -166,58 +171,29 @@ Try: t on ' Paris', then f.
             return
         self.run = self.run.with_rows(rows)
         for row in rows:
-            self.grid.set_row(row.layer + 1, self._cells(row.layer))
+            cells = lens_cells.cells(self.run, self.view, row.layer)
+            self.grid.set_row(row_of(row.layer), cells)
         self._tell()
 
-    # The grid. Its row 0 is the embeddings, row l + 1 is block l.
+    # The grid.
 
     def _set_labels(self) -> None:
-        labels = [lens_view.layer_label(layer) for layer in self.run.all_layers]
-        self.grid.set_labels(labels, self.run.tokens)
+        self.grid.set_labels(lens_cells.labels(self.run), self.run.tokens)
         self._hug_grid()
-        self.grid.cursor = (self.view.cursor.layer + 1, self.view.cursor.pos)
+        self.grid.cursor = (row_of(self.view.cursor.layer), self.view.cursor.pos)
 
     def _hug_grid(self) -> None:
         """Let a short prompt's inspector stand beside the grid, not far off."""
         cell = self.grid.cell_width or WIDEST_FITTED
         self.grid.styles.max_width = GUTTER + cell * max(1, self.run.positions)
 
-    def _cells(self, layer: int) -> list[Painted]:
-        cells = (Cell(layer, pos) for pos in range(self.run.positions))
-        return [
-            Painted(
-                lens_view.token_at(self.run, cell) or "",
-                lens_view.level_at(self.view, self.run, cell),
-            )
-            for cell in cells
-        ]
-
-    def _column_row(self, cell: Cell) -> ColumnRow:
-        row = self.run.row(cell.layer)
-        if row is None:
-            return UNKNOWN_ROW
-        value = lens_view.value_at(self.view, self.run, cell)
-        digits = "" if value is None else lens_view.metric_of(self.view).text(value)
-        level = lens_view.level_at(self.view, self.run, cell)
-        return ColumnRow(row.top_tokens[cell.pos], level, digits)
-
     def _repaint(self) -> None:
         """Another metric: other colours everywhere."""
-        known = self.run.rows
-        self.grid.set_rows(
-            [self._cells(layer) if layer in known else None for layer in self.run.all_layers]
-        )
+        self.grid.set_rows(lens_cells.all_cells(self.run, self.view))
         self._tell()
 
     def _mark(self) -> None:
-        marks = {}
-        for pos in range(self.run.positions):
-            settled = self.run.settled_from(pos)
-            if settled is not None:
-                marks[settled + 1, pos] = SETTLED
-        if self.view.pinned is not None:
-            marks[self.view.pinned.layer + 1, self.view.pinned.pos] = PINNED
-        self.grid.set_marks(marks)
+        self.grid.set_marks(lens_cells.marks(self.run, self.view))
 
     def recolour(self) -> None:
         self.grid.ramp = self.query_one(ColumnList).ramp = self._ramp
@@ -250,12 +226,12 @@ Try: t on ' Paris', then f.
             self._show_followed()
 
     def _show_followed(self) -> None:
-        listed, pos = self.query_one(ColumnList), self.view.cursor.pos
-        rows = [self._column_row(Cell(layer, pos)) for layer in self.run.all_layers]
-        if len(listed._labels) != len(rows):
-            listed.set_labels([lens_view.layer_label(layer) for layer in self.run.all_layers])
-        listed.set_rows(rows)
-        listed.cursor = self.view.cursor.layer + 1
+        listed, labels = self.query_one(ColumnList), lens_cells.labels(self.run)
+        if labels != self._listed_labels:
+            self._listed_labels = labels
+            listed.set_labels(labels)
+        listed.set_rows(lens_cells.column(self.run, self.view))
+        listed.cursor = row_of(self.view.cursor.layer)
 
     def _show_scale(self) -> None:
         if self.run.state == "empty":
@@ -263,7 +239,7 @@ Try: t on ' Paris', then f.
         metric = lens_view.metric_of(self.view)
         wide = self.app.size.width >= ROOM_FOR_COLUMN
         title = (lens_view.long_title if wide else lens_view.title)(self.view, self.run)
-        self.header.set_scale(title, *metric.scale, log=metric.log, ramp=self._ramp)
+        self._heading.set_scale(title, *metric.scale, log=metric.log, ramp=self._ramp)
 
     @property
     def _ramp(self) -> Ramp:
@@ -288,7 +264,7 @@ Try: t on ' Paris', then f.
     def _cursor_moved(self, event: CellGrid.CursorMoved) -> None:
         event.stop()
         row, pos = self.grid.cursor  # the message may be older than a new run
-        cell = Cell(row - 1, pos)
+        cell = Cell(layer_of(row), pos)
         if cell != self.view.cursor:
             self.view = self.view.moved(cell)
             self._show_cell()
@@ -381,7 +357,7 @@ Try: t on ' Paris', then f.
         cell = lens_view.found(self.run, self.view, step)
         if cell is None:
             raise BadInput(f"no cell's top token holds {self.view.needle!r}")
-        self.grid.cursor = (cell.layer + 1, cell.pos)
+        self.grid.cursor = (row_of(cell.layer), cell.pos)
 
     @tells_errors
     def action_copy_cell(self) -> None:
@@ -400,8 +376,9 @@ Try: t on ' Paris', then f.
         raise BadInput(f"the lens cannot be written as {suffix} now; .tsv and .svg can")
 
     def suggested_name(self) -> str:
-        words = "".join(c if c.isalnum() else "-" for c in (self.run.request or self._next).prompt)
-        return f"lens-{words.strip('-').lower()[:40]}"
+        prompt = self.run.request.prompt if self.run.request else ""
+        words = "".join(letter if letter.isalnum() else "-" for letter in prompt.lower())
+        return f"lens-{words[:40].strip('-')}"
 
 
 def whole_number(name: str, words: str, least: int, most: int) -> int:

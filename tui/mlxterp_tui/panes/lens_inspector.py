@@ -75,7 +75,7 @@ class LensStrip(Vertical):
             rank_levels(run, cell.pos),
             current=cell.layer + 1,
             label=followed(run, cell.pos).plain,
-            note=settled(run, cell.pos).plain,
+            note=settled_from(run, cell.pos),
         )
         lines = pinned(run, view)
         write(self, "#strip-pinned", Content("   ").join(lines))
@@ -174,12 +174,17 @@ def rank_levels(run: LensRun, pos: int) -> list[float | None]:
     return [_rank_level(run.row(layer), pos, run.vocabulary) for layer in run.all_layers]
 
 
+def settled_from(run: LensRun, pos: int) -> str:
+    """Since when the final token is on top for good."""
+    first = run.settled_from(pos)
+    if first is None:
+        return ""
+    return f"on top from {'the embeddings' if first < 0 else f'block {first}'} on"
+
+
 def settled(run: LensRun, pos: int) -> Content:
-    first, final = run.settled_from(pos), run.final_token(pos)
-    if first is None or final is None:
-        return Content("")
-    where = "the embeddings" if first < 0 else f"block {first}"
-    return Content(f"{quoted(final)} on top from {where} on")
+    since, final = settled_from(run, pos), run.final_token(pos)
+    return Content(f"{quoted(final)} {since}" if final and since else "")
 
 
 def pinned(run: LensRun, view: LensView) -> list[Content]:

@@ -115,10 +115,6 @@ def long_title(view: LensView, run: LensRun) -> str:
     return " · ".join(["logit lens", "resid_post", *stride, title(view, run)])
 
 
-def layer_label(layer: int) -> str:
-    return "embed" if layer < 0 else str(layer)
-
-
 def found(run: LensRun, view: LensView, step: int) -> Cell | None:
     """The next cell (previous for step -1) whose top token holds the needle, going around.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from mlxterp_engine.experiments import (
     AnyRequest,
@@ -21,14 +21,18 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widget import Widget
 
+Ended = Literal["cancelled", "failed"]
+
 
 class Pane(Container):
     """The main screen calls these; a pane that asks nothing leaves most as they are."""
 
     HELP_TITLE: ClassVar[str] = ""
-    HELP: ClassVar[str] = ""
-    header: Widget
-    """Says exactly what is shown; stands in the row above the pane."""
+
+    @property
+    def heading(self) -> Widget:
+        """Says exactly what is shown; stands in the row above the pane."""
+        raise NotImplementedError
 
     class Changed(Message):
         """The contracts or the cost are other than before."""
@@ -49,7 +53,7 @@ class Pane(Container):
     def finish(self, result: Result) -> None:
         """All of the answer."""
 
-    def end(self, state: str, reason: str) -> None:
+    def end(self, state: Ended, reason: str) -> None:
         """No more will come: cancelled or failed."""
 
     def recolour(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from textual.app import App
+from textual.binding import ActiveBinding
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ActiveBinding, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 
 
@@ -54,7 +56,7 @@ def helped(focused: Widget | None, screen: DOMNode) -> tuple[str, str]:
 
 
 def live_keys(
-    app: App[object], active: Mapping[str, ActiveBinding]
+    app: App[Any], active: Mapping[str, ActiveBinding]
 ) -> dict[str, list[tuple[str, str]]]:
     """The bindings that work right now: the pane's own, those of moving about, the others."""
     groups: dict[str, dict[str, list[str]]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mlxterp_tui.keymap import COMMANDS, keys_of, named
 
@@ -13,14 +14,14 @@ from textual.screen import Screen
 HINTS = {command.name: command.hint for command in COMMANDS if command.hint}
 
 
-def hint_text(screen: Screen[object], overrides: Mapping[str, str], width: int) -> Content:
+def hint_text(screen: Screen[Any], overrides: Mapping[str, str], width: int) -> Content:
     """`m metric  t target …`, closest to the focus first, as many as fit."""
     bound = {active.binding.id for active in screen.active_bindings.values() if active.enabled}
     hints = {name: _key(screen, name, overrides) for name in HINTS if name in bound}
     return fitted([(key, HINTS[name]) for name, key in in_table_order(hints)], width)
 
 
-def _key(screen: Screen[object], name: str, overrides: Mapping[str, str]) -> str:
+def _key(screen: Screen[Any], name: str, overrides: Mapping[str, str]) -> str:
     """The first of the command's keys, as people write it."""
     key = keys_of(named(name), overrides)[0]
     return screen.app.get_key_display(Binding(key, ""))

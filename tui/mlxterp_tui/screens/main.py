@@ -100,7 +100,7 @@ class MainScreen(Screen[None]):
         if name not in self._panes:
             self._make(name)
         for key, pane in self._panes.items():
-            pane.display = pane.header.display = key == name
+            pane.display = pane.heading.display = key == name
         if in_pane:
             self.call_after_refresh(self.pane.focus_contents)
         self.redraw()
@@ -110,7 +110,7 @@ class MainScreen(Screen[None]):
         pane = next(entry for entry in PANES if entry.name == name).make()
         self._panes[name] = pane
         self.query_one("#panes").mount(pane)
-        self.query_one("#pane-header").mount(pane.header)
+        self.query_one("#pane-header").mount(pane.heading)
 
     def action_pane(self, step: int) -> None:
         names = [entry.name for entry in PANES]

@@ -29,7 +29,7 @@ class LineInput(Input):
             super().__init__()
             self.text = text
 
-    async def _on_paste(self, event: events.Paste) -> None:
+    def _on_paste(self, event: events.Paste) -> None:
         if len(event.text.splitlines()) > 1:
             event.stop()
             event.prevent_default()

@@ -1,0 +1,59 @@
+"""A lens run as cells of a grid: its row 0 is the embeddings, row l + 1 is block l."""
+
+from __future__ import annotations
+
+from mlxterp_tui.panes.lens_run import LensRun
+from mlxterp_tui.panes.lens_view import Cell, LensView, level_at, metric_of, token_at, value_at
+from mlxterp_tui.widgets.cell_painter import Cell as Painted
+from mlxterp_tui.widgets.column_list import UNKNOWN_ROW, ColumnRow
+
+SETTLED, PINNED = "▸", "●"
+
+
+def row_of(layer: int) -> int:
+    return layer + 1
+
+
+def layer_of(row: int) -> int:
+    return row - 1
+
+
+def labels(run: LensRun) -> list[str]:
+    return ["embed" if layer < 0 else str(layer) for layer in run.all_layers]
+
+
+def cells(run: LensRun, view: LensView, layer: int) -> list[Painted]:
+    """The row's top tokens in the colours of the metric."""
+    places = (Cell(layer, pos) for pos in range(run.positions))
+    return [Painted(token_at(run, cell) or "", level_at(view, run, cell)) for cell in places]
+
+
+def all_cells(run: LensRun, view: LensView) -> list[list[Painted] | None]:
+    """Every row; None where it is not known yet."""
+    return [cells(run, view, layer) if layer in run.rows else None for layer in run.all_layers]
+
+
+def marks(run: LensRun, view: LensView) -> dict[tuple[int, int], str]:
+    """Where each position's answer settles, and the pinned cell."""
+    found = {
+        (row_of(layer), pos): SETTLED
+        for pos in range(run.positions)
+        if (layer := run.settled_from(pos)) is not None
+    }
+    if view.pinned is not None:
+        found[row_of(view.pinned.layer), view.pinned.pos] = PINNED
+    return found
+
+
+def column(run: LensRun, view: LensView) -> list[ColumnRow]:
+    """The cursor's position over all layers."""
+    return [_column_row(run, view, Cell(layer, view.cursor.pos)) for layer in run.all_layers]
+
+
+def _column_row(run: LensRun, view: LensView, cell: Cell) -> ColumnRow:
+    row = run.row(cell.layer)
+    if row is None:
+        return UNKNOWN_ROW
+    value = value_at(view, run, cell)
+    digits = "" if value is None else metric_of(view).text(value)
+    return ColumnRow(row.top_tokens[cell.pos], level_at(view, run, cell), digits)
