@@ -13,8 +13,8 @@ from mlxterp_engine.experiments import BadInput, EngineError, Price, Request, Re
 from mlxterp_engine.worker import protocol
 from mlxterp_engine.worker.archive import Archive, merged
 from mlxterp_engine.worker.connection import Connection
-from mlxterp_engine.worker.jobs import Ending, Job, JobQueue, task_name
-from mlxterp_engine.worker.protocol import AnyCall, AnyReply, JobInfo
+from mlxterp_engine.worker.jobs import Job, JobQueue, task_name
+from mlxterp_engine.worker.protocol import AnyCall, AnyReply, Ending, JobInfo
 from mlxterp_engine.worker.runner import Runner
 from mlxterp_engine.worker.tasks import Task
 from mlxterp_engine.worker.watching import Remembered, Watching

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.worker.job_ids import is_job_id
-from mlxterp_engine.worker.protocol import LENGTH, Cancelled, Failed, Finished, JobInfo
+from mlxterp_engine.worker.protocol import LENGTH, Ending, Failed, JobInfo, framed
 
 import msgspec
 
@@ -24,7 +24,6 @@ MOST_JOBS = 100
 MOST_BYTES = 1 << 30
 LOST = "the engine stopped before this job ended; run it again"
 
-Ending = Finished | Failed | Cancelled
 
 _encoder = msgspec.msgpack.Encoder()
 _info_decoder = msgspec.msgpack.Decoder(JobInfo)
@@ -44,14 +43,14 @@ class Archive:
     def begin(self, info: JobInfo) -> None:
         """Note that a job was accepted, unless it has ended in the meantime."""
         with contextlib.suppress(FileExistsError), self._path(info.id).open("xb") as file:
-            file.write(_framed(_encoder.encode(info)))
+            file.write(framed(_encoder.encode(info)))
 
     def end(self, info: JobInfo, ending: Ending) -> None:
         """Keep how a job ended, whole or not at all, and let go of the oldest ones."""
         temporary = self._path(info.id).with_suffix(f".{os.getpid()}.tmp")
+        frames = framed(_encoder.encode(info)) + framed(_encoder.encode(ending))
         with temporary.open("wb") as file:
-            file.write(_framed(_encoder.encode(info)))
-            file.write(_framed(_encoder.encode(ending)))
+            file.write(frames)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path(info.id))
@@ -115,10 +114,6 @@ def _surplus(sizes: list[int], most: int, most_bytes: int) -> int:
             break
         kept += 1
     return len(sizes) - kept
-
-
-def _framed(body: bytes) -> bytes:
-    return LENGTH.pack(len(body)) + body
 
 
 def _read_frame(file: BinaryIO) -> bytes | None:

@@ -19,6 +19,7 @@ from mlxterp_engine.worker.protocol import (
     ENDED,
     AnyEvent,
     Cancelled,
+    Ending,
     Event,
     Failed,
     Finished,
@@ -36,7 +37,6 @@ MOST_ENDED_BYTES = 256 << 20
 LONGEST_PROMPT = 200
 
 Progress = Started | Step | AnyPart
-Ending = Finished | Failed | Cancelled
 
 
 class Posted(NamedTuple):
@@ -197,7 +197,7 @@ class JobQueue:
         self.on_change(job)
 
     def end(self, job: Job, ending: Ending) -> None:
-        """The last event of a job. Raises ValueError when it is too large for the wire."""
+        """The last event of a job. Raises TooLarge when no frame holds it."""
         with self._changed:
             job.append(ending)
             job.state, job.reason = _state_after(ending)

@@ -192,7 +192,8 @@ class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
     pass
 
 
-AnyEvent = Started | Step | AnyPart | Finished | Failed | Cancelled
+Ending = Finished | Failed | Cancelled
+AnyEvent = Started | Step | AnyPart | Ending
 
 
 class Event(msgspec.Struct, frozen=True, tag="event"):
@@ -239,11 +240,19 @@ _call_decoder = msgspec.msgpack.Decoder(Call)
 _engine_decoder = msgspec.msgpack.Decoder(FromEngine)
 
 
+class TooLarge(ValueError):
+    """A message that no frame holds."""
+
+
 def frame(message: Call | Reply | Event | Notice) -> bytes:
     """The message as it goes over the socket."""
-    body = _encoder.encode(message)
+    return framed(_encoder.encode(message))
+
+
+def framed(body: bytes) -> bytes:
+    """Encoded bytes with their length before them. Raises TooLarge."""
     if len(body) > MAX_FRAME:
-        raise ValueError(f"message of {len(body)} bytes; the most is {MAX_FRAME}")
+        raise TooLarge(f"it takes {len(body)} bytes and the most is {MAX_FRAME}")
     return LENGTH.pack(len(body)) + body
 
 

@@ -21,15 +21,17 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.worker.archive import Archive
-from mlxterp_engine.worker.jobs import Ending, Job, JobQueue, task_name
+from mlxterp_engine.worker.jobs import Job, JobQueue, task_name
 from mlxterp_engine.worker.protocol import (
     AnyNotice,
     Cancelled,
+    Ending,
     EngineChanged,
     EngineState,
     Failed,
     Finished,
     ModelChanged,
+    TooLarge,
 )
 from mlxterp_engine.worker.tasks import Outcome, Task
 
@@ -102,11 +104,14 @@ class Runner:
         logger.info("job %s ends: %s", job.id, _described(ending))
         self._notice_model()
         self._look_at_memory()
-        self._keep(job, ending)
         try:
-            self._queue.end(job, ending)
-        except ValueError as error:
-            self._queue.end(job, Failed(f"the result is too large to send: {error}; ask for less"))
+            self._end(job, ending)
+        except TooLarge as error:
+            self._end(job, Failed(f"the result can't be sent: {error}; ask for fewer arrays"))
+
+    def _end(self, job: Job, ending: Ending) -> None:
+        self._keep(job, ending)
+        self._queue.end(job, ending)
 
     def _ending(self, job: Job) -> Ending:
         try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlxterp_engine.worker.jobs import Ending, Job, Posted
-from mlxterp_engine.worker.protocol import Event, frame
+from mlxterp_engine.worker.jobs import Job, Posted
+from mlxterp_engine.worker.protocol import Ending, Event, frame
 
 STEP_INTERVAL = 0.1  # seconds; ten steps a second are as many as anybody reads
 

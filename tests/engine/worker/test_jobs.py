@@ -3,7 +3,7 @@ import threading
 from mlxterp_engine.experiments import BadInput, LogitLens, Price, Step
 from mlxterp_engine.worker import jobs
 from mlxterp_engine.worker.jobs import JobQueue
-from mlxterp_engine.worker.protocol import Cancelled, Failed, Finished, decode_from_engine
+from mlxterp_engine.worker.protocol import Cancelled, Failed, Finished, TooLarge, decode_from_engine
 from mlxterp_engine.worker.tasks import ModelsListed
 
 import pytest
@@ -170,3 +170,15 @@ def test_every_change_is_told():
     queue.post(job, Step(0, 1, ""))
     queue.end(job, END)
     assert told == ["queued", "running", "running", "done"]
+
+
+def test_an_end_that_no_frame_holds_is_refused_and_the_job_can_still_end(monkeypatch):
+    queue = JobQueue()
+    queue.submit(TASK)
+    job = queue.take()
+    monkeypatch.setattr("mlxterp_engine.worker.protocol.MAX_FRAME", 100)
+    with pytest.raises(TooLarge, match="the most is 100"):
+        queue.end(job, Failed("x" * 200))
+    assert job.state == "running"
+    queue.end(job, Cancelled())
+    assert bodies(job) == [Cancelled()]
