@@ -72,20 +72,18 @@ class Workbench:
         return backend.memory()
 
     def _experiment(self, request: Any) -> Working:
-        model = yield from self._open(*self._wanted(request))
+        model = yield from self._open(request)
         return (yield from execute(model, request, self._load_seconds))
 
     def _open_model(self, task: OpenModel) -> Working:
-        model = yield from self._open(*self._wanted(task))
+        model = yield from self._open(task)
         return ModelOpened(model.card)
 
-    def _open(
-        self, reference: str, device: Device, dtype: DTypeChoice
-    ) -> Generator[Step, None, InterpretableModel]:
+    def _open(self, task: Any) -> Generator[Step, None, InterpretableModel]:
         """The model, opened unless it is the open one, which stays until the new one is there."""
-        wanted = (reference, device, dtype)
+        wanted = self._wanted(task)
         if self._model is None or wanted != self._opened_as:
-            parts, seconds = yield from timed_opening(reference, device, dtype)
+            parts, seconds = yield from timed_opening(task.model, task.device, task.dtype)
             self._model, self._opened_as = InterpretableModel.of(parts), wanted
             self._load_seconds = seconds
         backend.settle(self._model.place)
@@ -112,7 +110,10 @@ class Workbench:
 
     @staticmethod
     def _wanted(task: Any) -> tuple[str, Device, DTypeChoice]:
-        return task.model, task.device, task.dtype
+        """What tells one opening from another: a folder's name means another in another folder."""
+        path = Path(task.model)
+        reference = str(path.absolute()) if path.is_dir() else task.model
+        return reference, task.device, task.dtype
 
 
 def _files(path: Path) -> list[Path]:
