@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from mlxterp_engine import backend
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
-from mlxterp_engine.experiments.result import ModelCard
-from mlxterp_engine.models.anatomy import Anatomy
-from mlxterp_engine.models.tokens import Tokens
+from mlxterp_engine.opening import Parts, open_parts
 from mlxterp_engine.tracing.forward import Forward, forward
 from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOperation, edit
-from mlxterp_engine.tracing.proofs import Pace
 from mlxterp_engine.tracing.sites import Site, SiteTable
 
 import mlx.core as mx
@@ -39,8 +34,6 @@ class InterpretableModel:
         device: Device = "auto",
         dtype: DTypeChoice = "auto",
     ) -> None:
-        from mlxterp_engine.opening import open_parts
-
         self._take(open_parts(reference, device, dtype))
 
     @classmethod
@@ -111,19 +104,6 @@ class InterpretableModel:
                 else "the prompt has no token ids; give at least one"
             )
         return ids
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What opening a model yields."""
-
-    net: Any
-    tokens: Tokens
-    anatomy: Anatomy
-    sites: SiteTable
-    card: ModelCard
-    pace: Pace
-    place: backend.Place
 
 
 class Trace:

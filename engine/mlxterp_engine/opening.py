@@ -12,7 +12,6 @@ from mlxterp_engine.backend import Place
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import Device, DTypeChoice
 from mlxterp_engine.experiments.result import Contract, ModelCard, Step
-from mlxterp_engine.interpretable import InterpretableModel, Parts
 from mlxterp_engine.models.anatomy import Anatomy, discover
 from mlxterp_engine.models.fetch import fetch
 from mlxterp_engine.models.gguf_file import read_gguf
@@ -21,13 +20,26 @@ from mlxterp_engine.models.resolve import Located
 from mlxterp_engine.models.tokenizer_folder import tokens_of_folder
 from mlxterp_engine.models.tokens import Tokens
 from mlxterp_engine.models.weights_hash import weights_sha256
-from mlxterp_engine.tracing.proofs import measure_pace, prove
+from mlxterp_engine.tracing.proofs import Pace, measure_pace, prove
 from mlxterp_engine.tracing.sites import BLOCK_KINDS, Site, SiteTable
 
 import mlx.core as mx
 
 PROBE_TOKENS = 8
 PACE_TOKENS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What opening a model yields."""
+
+    net: Any
+    tokens: Tokens
+    anatomy: Anatomy
+    sites: SiteTable
+    card: ModelCard
+    pace: Pace
+    place: Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +86,6 @@ def open_parts(reference: str, device: Device = "auto", dtype: DTypeChoice = "au
             next(steps)
         except StopIteration as end:
             return end.value
-
-
-def open_model(
-    reference: str, device: Device = "auto", dtype: DTypeChoice = "auto"
-) -> InterpretableModel:
-    return InterpretableModel.of(open_parts(reference, device, dtype))
 
 
 def probe_ids(tokens: Tokens, count: int) -> mx.array:
