@@ -67,6 +67,7 @@ class TestAmounts:
 
     def test_prices(self):
         assert price_in_words(Price(1, 0.4, 12_000_000)) == "1 pass · about 0.40 s · 12 MB"
+        assert price_in_words(Price(7.314, 0.4, 12_000_000)).startswith("7.3 passes")
         assert price_in_words(None) == ""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import pytest
-from recorded_engine import RecordedEngine, Recording
-from textual.pilot import Pilot
-
 from mlxterp_engine.worker.client import Lost
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
 from mlxterp_tui.panes.lens import LensPane
+
+import pytest
+from recorded_engine import RecordedEngine, Recording
+from textual.pilot import Pilot
 
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 50)
 After = Callable[[Pilot[None], RecordedEngine], Awaitable[None]]
@@ -39,9 +39,12 @@ def keys(*pressed: str) -> After:
     return press
 
 
+IN_THE_PANE = keys("escape")
+
+
 @pytest.fixture
 def looks_the_same(snap_compare, recording: Recording):
-    def compare(size: tuple[int, int], after: After = keys("escape"), **arguments: str) -> bool:
+    def compare(size: tuple[int, int], after: After = IN_THE_PANE, **arguments: str) -> bool:
         engine = RecordedEngine(recording)
         app = MlxterpApp(AppArguments(**arguments), connect=engine.connect)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ def price_in_words(price: Price | None) -> str:
     """5 passes · about 0.40 s · 12 MB."""
     if price is None:
         return ""
-    passes = f"{price.passes:g} pass" + ("" if price.passes == 1 else "es")
+    passes = f"{round(price.passes, 1):g} pass" + ("" if price.passes == 1 else "es")
     return f"{passes} · about {seconds(price.seconds)} · {size(price.bytes)}"
 
 

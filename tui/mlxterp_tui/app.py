@@ -20,7 +20,6 @@ from mlxterp_tui.exporting import export, suggested_exports
 from mlxterp_tui.folders import config_file, state_file
 from mlxterp_tui.history import History
 from mlxterp_tui.keymap import accepted, bindings
-from mlxterp_tui.panes.jobs import JobsPane
 from mlxterp_tui.panes.lens_metrics import METRICS
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.reporting import tells_errors
@@ -153,7 +152,7 @@ class MlxterpApp(App[None]):
         if chosen == "restart":
             self.action_engine("restart")
         elif chosen == "command":
-            self.main.action_begin("")
+            self.main.call_later(self.main.action_begin, "")
 
     def show_run(self) -> None:
         """The row under the pane: the job that the screen waits for, or the last run's checks."""
@@ -190,12 +189,12 @@ class MlxterpApp(App[None]):
     def action_cancel(self) -> None:
         self.runs.cancel()
 
-    @on(JobsPane.CancelWanted)
-    def _cancel_wanted(self, event: JobsPane.CancelWanted) -> None:
+    @on(Pane.CancelWanted)
+    def _cancel_wanted(self, event: Pane.CancelWanted) -> None:
         self.runs.cancel(event.info.id)
 
-    @on(JobsPane.WatchWanted)
-    def _watch_wanted(self, event: JobsPane.WatchWanted) -> None:
+    @on(Pane.WatchWanted)
+    def _watch_wanted(self, event: Pane.WatchWanted) -> None:
         if event.info.experiment == "logit-lens":
             self.main.action_show_pane("lens")
             self.runs.watch(self.main.pane, event.info)

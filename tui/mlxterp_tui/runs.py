@@ -83,11 +83,13 @@ class Runs:
         if request is None:
             return
         await self._stop_older()
+        await pane.prepare()
         pane.begin(request, session.card)
         name = str(request.__struct_config__.tag)
         await self._show_in(pane, session.submit(request), name)
 
     async def _attend(self, pane: Pane, info: JobInfo) -> None:
+        await pane.prepare()
         pane.begin(LogitLens(prompt=info.prompt, model=info.model), self._app.session.card)
         await self._show_in(pane, self._app.session.watch(info.id), info.experiment)
 

@@ -15,7 +15,6 @@ from mlxterp_tui.session import Session
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import OptionList, Static
 
@@ -58,18 +57,6 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
     #jobs-log { height: 35%; border-top: solid $foreground 30%; color: $text-muted; }
     """
 
-    class WatchWanted(Message):
-        """A job's progress and result are to be shown."""
-
-        def __init__(self, info: JobInfo) -> None:
-            super().__init__()
-            self.info = info
-
-    class CancelWanted(Message):
-        def __init__(self, info: JobInfo) -> None:
-            super().__init__()
-            self.info = info
-
     def __init__(self) -> None:
         super().__init__(id="jobs")
         self._shown: list[JobInfo] = []
@@ -83,7 +70,7 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
 
     def on_mount(self) -> None:
         self.query_one("#jobs-log").border_title = "engine log"
-        self.refresh_jobs()
+        self.session_changed()
 
     @property
     def heading(self) -> Widget:
@@ -96,8 +83,10 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
         running = sum(info.state not in ENDED for info in self._shown)
         return Content(f"{len(self._shown)} jobs, {running} running or waiting")
 
-    def refresh_jobs(self) -> None:
+    def session_changed(self) -> None:
         """Show the session's jobs as they are now; the mark stays on its job."""
+        if not self.query(JobList):
+            return
         session: Session = self.app.session  # type: ignore[attr-defined]
         jobs = jobs_text.newest_first(session.jobs.values())
         if jobs == self._shown and jobs:

@@ -57,7 +57,7 @@ as if it were the last; its colour is a measure that you choose with m.
 Type a prompt above and press Enter, for example:  The capital of France is"""
 
 
-class LensPane(Pane):
+class LensPane(Pane, can_focus=True):
     """Paints rows as they come; what is known and how it is looked at are plain data."""
 
     HELP_TITLE = "logit lens"
@@ -75,13 +75,13 @@ Try: t on ' Paris', then f.
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("lens")]
     DEFAULT_CSS = """
     LensPane { layout: vertical; height: 1fr; }
-    #lens-body { height: 1fr; }
+    #lens-body { height: 1fr; display: none; }
     #lens-empty { width: 1fr; padding: 1 3; color: $text-muted; }
-    #lens-grid { width: 1fr; display: none; }
+    #lens-grid { width: 1fr; }
     #lens-follow { width: 41; margin: 1 0 0 2; display: none; }
     LensColumn, LensStrip { display: none; }
     LensPane.-filled #lens-empty { display: none; }
-    LensPane.-filled #lens-grid { display: block; }
+    LensPane.-filled #lens-body { display: block; }
     LensPane.-filled.-column LensColumn { display: block; }
     LensPane.-filled.-follow #lens-follow { display: block; }
     LensPane.-filled.-strip LensStrip { display: block; }
@@ -91,36 +91,35 @@ Try: t on ' Paris', then f.
         super().__init__(id="lens")
         self.run = LensRun()
         self.view = LensView()
+        self.grid = CellGrid(id="lens-grid", corner="block", bottom_up=True)
+        self._listed = ColumnList(id="lens-follow", bottom_up=True)
         self._heading = Legend(id="lens-legend")
         self._listed_labels: list[str] = []
         self._next = LensRun()
         self._target: str | None = None
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="lens-body"):
-            yield Static(EMPTY, id="lens-empty")
-            yield CellGrid(id="lens-grid", corner="block", bottom_up=True)
-            yield ColumnList(id="lens-follow", bottom_up=True)
-            yield LensColumn()
-        yield LensStrip()
+        yield Static(EMPTY, id="lens-empty")
 
-    def on_mount(self) -> None:
+    async def prepare(self) -> None:
+        if self.grid.is_attached:
+            return
+        body = Horizontal(self.grid, self._listed, LensColumn(), id="lens-body")
+        await self.mount(body, LensStrip())
         self.recolour()
         self.watch(self.grid, "cell_width", self._hug_grid, init=False)
+        if self.has_focus:
+            self.grid.focus()
 
     def on_resize(self, event: events.Resize) -> None:
         self._arrange()
-
-    @property
-    def grid(self) -> CellGrid:
-        return self.query_one(CellGrid)
 
     @property
     def heading(self) -> Widget:
         return self._heading
 
     def focus_contents(self) -> None:
-        self.grid.focus()
+        (self.grid if self.grid.is_attached else self).focus()
 
     # The run.
 
@@ -196,7 +195,7 @@ Try: t on ' Paris', then f.
         self.grid.set_marks(lens_cells.marks(self.run, self.view))
 
     def recolour(self) -> None:
-        self.grid.ramp = self.query_one(ColumnList).ramp = self._ramp
+        self.grid.ramp = self._listed.ramp = self._ramp
         self._show_scale()
 
     # What stands around the grid.
@@ -226,7 +225,7 @@ Try: t on ' Paris', then f.
             self._show_followed()
 
     def _show_followed(self) -> None:
-        listed, labels = self.query_one(ColumnList), lens_cells.labels(self.run)
+        listed, labels = self._listed, lens_cells.labels(self.run)
         if labels != self._listed_labels:
             self._listed_labels = labels
             listed.set_labels(labels)
@@ -325,7 +324,7 @@ Try: t on ' Paris', then f.
     def action_bottom_up(self) -> None:
         self.view = replace(self.view, embeddings_on_top=not self.view.embeddings_on_top)
         self.grid.bottom_up = not self.view.embeddings_on_top
-        self.query_one(ColumnList).bottom_up = self.grid.bottom_up
+        self._listed.bottom_up = self.grid.bottom_up
         self._tell()
 
     def action_cycle_stride(self) -> None:
@@ -338,7 +337,7 @@ Try: t on ' Paris', then f.
     def _set_stride(self, stride: int) -> None:
         self.view = replace(self.view, stride=stride)
         self.grid.stride = stride
-        self.query_one(ColumnList).stride = stride
+        self._listed.stride = stride
         self._tell()
 
     @tells_errors

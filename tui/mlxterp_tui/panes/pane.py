@@ -14,6 +14,7 @@ from mlxterp_engine.experiments import (
     Result,
     Trace,
 )
+from mlxterp_engine.worker.protocol import JobInfo
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 
@@ -39,6 +40,26 @@ class Pane(Container):
 
     class Wanted(Message):
         """The pane wants to be run again with the same prompt: a parameter changed."""
+
+    class WatchWanted(Message):
+        """A job's progress and result are to be shown."""
+
+        def __init__(self, info: JobInfo) -> None:
+            super().__init__()
+            self.info = info
+
+    class CancelWanted(Message):
+        """A job is to be stopped."""
+
+        def __init__(self, info: JobInfo) -> None:
+            super().__init__()
+            self.info = info
+
+    async def prepare(self) -> None:
+        """Make room for an answer: called before the first request, not for the first frame."""
+
+    def session_changed(self) -> None:
+        """The engine's state or one of its jobs is another than before."""
 
     def request(self, prompt: str, setting: Setting) -> LogitLens | Trace | None:
         """What to ask for this prompt; None when the pane asks nothing."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
-from mlxterp_tui.panes.jobs import JobsPane
-from mlxterp_tui.panes.lens import LensPane
 from mlxterp_tui.panes.pane import Pane
 
 
 class Entry(NamedTuple):
+    """where: module and class, imported when the pane is first wanted."""
+
     name: str
     title: str
-    make: Callable[[], Pane]
+    where: str
+
+    def make(self) -> Pane:
+        module, _, kind = self.where.partition(":")
+        return getattr(import_module(f"mlxterp_tui.panes.{module}"), kind)()
 
 
 PANES = (
-    Entry("lens", "Lens", LensPane),
-    Entry("jobs", "Jobs", JobsPane),
+    Entry("lens", "Lens", "lens:LensPane"),
+    Entry("jobs", "Jobs", "jobs:JobsPane"),
 )

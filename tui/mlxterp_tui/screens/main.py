@@ -8,7 +8,6 @@ from mlxterp_engine.experiments import Price, Step
 from mlxterp_tui.command_line import completions, parse
 from mlxterp_tui.drawn import Drawn
 from mlxterp_tui.keymap import Command, Where, bindings, commands_at
-from mlxterp_tui.panes.jobs import JobsPane
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.panes.registry import PANES
 from mlxterp_tui.reporting import tells_errors
@@ -68,7 +67,6 @@ class MainScreen(Screen[None]):
         yield Container(id="panes")
         yield RunLine()
         yield Drawn(self._draw_hints, id="hints")
-        yield CommandBar(self.app.commands, self.completions)
 
     def on_mount(self) -> None:
         self.action_show_pane(self._at)
@@ -136,8 +134,7 @@ class MainScreen(Screen[None]):
         """Repaint them as far as they changed, and the jobs when they are in front."""
         for selector in ("#status", "#pane-tabs", "#hints"):
             self.query_one(selector, Drawn).redraw()
-        if isinstance(self.pane, JobsPane) and self.pane.is_mounted:
-            self.pane.refresh_jobs()
+        self.pane.session_changed()
 
     def show_job(self, name: str, step: Step | None, price: Price | None) -> None:
         self.run_line.show_job(name, step, price)
@@ -197,15 +194,17 @@ class MainScreen(Screen[None]):
     def carry_out(self, command: Command) -> None:
         """From the palette: a command that needs an argument asks for it on the `:` line."""
         if command.argument:
-            self.action_begin(command.name + " ")
+            self.call_later(self.action_begin, command.name + " ")
         else:
             self.app.call_later(self.app.run_action, command.action, self.node_at(command.where))
 
-    def action_command_line(self) -> None:
-        self.action_begin("")
+    async def action_command_line(self) -> None:
+        await self.action_begin("")
 
-    def action_begin(self, line: str) -> None:
+    async def action_begin(self, line: str) -> None:
         """Open the `:` line, begun with these words."""
+        if not self.query(CommandBar):
+            await self.mount(CommandBar(self.app.commands, self.completions))
         self.add_class("-commanding")
         self.query_one(CommandBar).open(line)
 
