@@ -50,11 +50,12 @@ class Terminal:
         return received, last - start
 
     def wait_for(self, text: bytes) -> None:
-        """Read until that text came."""
+        """Read until that text came, and not longer."""
         received, end = b"", time.monotonic() + 30
         while text not in received:
             assert time.monotonic() < end, f"no {text!r} in {received[-500:]!r}"
-            received += self.read_until_quiet(0.1)[0]
+            if select.select([self.fd], [], [], 1.0)[0]:
+                received += os.read(self.fd, 1 << 16)
 
     def press(self, key: str, patience: float = 10.0) -> tuple[int, float]:
         """Bytes and milliseconds that a key costs; waits so long for the first byte."""
