@@ -214,7 +214,10 @@ class TestTakingAway:
             await screen.press("escape")
             await screen.command(f"export {tmp_path}/lens.svg")
             await screen.until(lambda: (tmp_path / "lens.svg").exists())
-            assert (tmp_path / "lens.svg").read_text().lstrip().startswith("<svg")
+            picture = (tmp_path / "lens.svg").read_text()
+            assert picture.lstrip().startswith("<svg")
+            assert "Paris" in picture
+            assert ":export" not in picture
 
     async def test_a_file_that_cannot_be_written_is_told_and_nothing_is_left(self, opened):
         async with opened() as screen:

@@ -315,9 +315,12 @@ class MlxterpApp(App[None]):
             self._driver.write(done.sequence)
         self.tell(done.sentence)
 
-    @tells_errors
     def action_export(self, name: str) -> None:
-        path = Path(name).expanduser()
+        """Write the pane, once the `:` line that asked for it is gone from the picture."""
+        self.main.call_after_refresh(self._export, Path(name).expanduser())
+
+    @tells_errors
+    def _export(self, path: Path) -> None:
         export(path, self.main.pane, self.export_screenshot)
         self.tell(f"written: {path.absolute()}")
 
