@@ -51,7 +51,9 @@ class TestConfig:
 
 class TestHistory:
     def test_it_is_kept(self, tmp_path: Path):
-        History(tmp_path / "h.json").add("one")
+        history = History(tmp_path / "h.json")
+        history.add("one")
+        history.save()
         assert History(tmp_path / "h.json").last == "one"
 
     def test_up_and_down_come_back_to_what_was_being_typed(self, tmp_path: Path):

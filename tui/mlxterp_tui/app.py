@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from mlxterp_engine.experiments import BadInput, EngineError, ModelCard
-from mlxterp_engine.experiments.request import CHOICES
+from mlxterp_engine.experiments.request import CHOICES, LAST_RESORT
 from mlxterp_engine.worker.client import Engine
 from mlxterp_engine.worker.protocol import EngineStatus
 from mlxterp_tui import clipboard, config
@@ -124,9 +125,19 @@ class MlxterpApp(App[None]):
         except EngineError as error:
             self.report(error)
             return
-        self.runs.open(self.setting, self._opened)
+        self.runs.open(self.setting, self._opened, self._open_last_resort)
+
+    def _open_last_resort(self) -> None:
+        """The app opens even where no model can be had: the tiny one came along."""
+        if self.session.card is None and self.setting.model != LAST_RESORT:
+            self.tell(f"opening {LAST_RESORT} instead, a tiny model; :model NAME opens another")
+            self.setting = Setting(model=LAST_RESORT)
+            self.runs.open(self.setting, self._opened)
 
     def _opened(self, card: ModelCard) -> None:
+        # What has been built stays; without this, one garbage collection in the middle of a
+        # run stops the screen for 40 ms (measured).
+        gc.freeze()
         self._session_changed()
         self.main.prompt.count_soon()
         if not self.runs.asked:

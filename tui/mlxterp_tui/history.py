@@ -43,12 +43,19 @@ class History:
         return self._draft if self._at == len(self.entries) else self.entries[self._at]
 
     def add(self, text: str) -> None:
-        """Remember at the newest end; a repeated entry moves there."""
+        """Remember at the newest end, for `save` to keep; a repeated entry moves there."""
         self.entries = [entry for entry in self.entries if entry != text][-LONGEST + 1 :]
         self.entries.append(text)
         self._at = len(self.entries)
         self._draft = ""
-        self._write()
+
+    def save(self) -> None:
+        """Keep the entries. Waits for the disk: not for the event loop."""
+        try:
+            text = json.dumps(self.entries, ensure_ascii=False, indent=0)
+            write_whole(self.path, text.encode("utf-8", "surrogatepass"))
+        except OSError as error:
+            self.trouble = f"history {self.path} could not be written ({error})"
 
     @property
     def last(self) -> str | None:
@@ -66,10 +73,3 @@ class History:
             self.trouble = f"history {self.path} is not a list of texts; starting empty"
             return []
         return [entry for entry in found if isinstance(entry, str)]
-
-    def _write(self) -> None:
-        try:
-            text = json.dumps(self.entries, ensure_ascii=False, indent=0)
-            write_whole(self.path, text.encode("utf-8", "surrogatepass"))
-        except OSError as error:
-            self.trouble = f"history {self.path} could not be written ({error})"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mlxterp_engine.experiments import (
+    BadInput,
     EngineError,
     LogitLens,
     ModelCard,
@@ -51,9 +52,14 @@ class Runs:
         """Show a lens that runs, or has run, in its pane."""
         self._start(self._attend(pane, info), "run")
 
-    def open(self, setting: Setting, opened: Callable[[ModelCard], None]) -> None:
-        """Open the setting's model, and then call back."""
-        self._start(self._open(setting, opened), "open")
+    def open(
+        self,
+        setting: Setting,
+        opened: Callable[[ModelCard], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open the setting's model, and then call back; a failure is reported first."""
+        self._start(self._open(setting, opened, failed), "open")
 
     def cancel(self, job_id: str | None = None) -> None:
         """Stop a job, by default the oldest that the screen waits for."""
@@ -93,10 +99,20 @@ class Runs:
         pane.begin(LogitLens(prompt=info.prompt, model=info.model), self._app.session.card)
         await self._show_in(pane, self._app.session.watch(info.id), info.experiment)
 
-    async def _open(self, setting: Setting, opened: Callable[[ModelCard], None]) -> None:
+    async def _open(
+        self,
+        setting: Setting,
+        opened: Callable[[ModelCard], None],
+        failed: Callable[[], None],
+    ) -> None:
         job = await self._app.session.submit(setting.open_model())
-        outcome = await self._follow(job, f"opening {setting.model}", lambda parts: None)
-        opened(cast(ModelOpened, outcome).card)
+        try:
+            outcome = await self._follow(job, f"opening {setting.model}", lambda parts: None)
+        except BadInput as error:
+            self._app.report(error)
+            failed()
+        else:
+            opened(cast(ModelOpened, outcome).card)
 
     async def _show_in(self, pane: Pane, asked: Awaitable[Job], name: str) -> None:
         """Give the pane what comes of a job, however it ends."""

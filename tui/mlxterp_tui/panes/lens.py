@@ -38,11 +38,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
 TOP_K = 10
 # From this width on there is room for the inspector beside the grid, and for a list too.
+REST = 0.03  # seconds that the cursor has to rest before the cell is written about
 ROOM_FOR_COLUMN, ROOM_FOR_BOTH = 108, 160
 # Of the grid: its widest cell that fits by itself, and what stands around the cells.
 WIDEST_FITTED, GUTTER = 14, 10
@@ -97,6 +99,7 @@ Try: t on ' Paris', then f.
         self._listed_labels: list[str] = []
         self._next = LensRun()
         self._target: str | None = None
+        self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(EMPTY, id="lens-empty")
@@ -215,6 +218,12 @@ Try: t on ' Paris', then f.
         self._show_scale()
         self.post_message(self.Changed())
 
+    def _show_cell_soon(self) -> None:
+        """Once the cursor rests: while a key is held, only the grid is painted and sent."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(REST, self._show_cell)
+
     def _show_cell(self) -> None:
         """Write about the cell under the cursor, wherever there is room for it."""
         if self.run.state == "empty":
@@ -266,7 +275,7 @@ Try: t on ' Paris', then f.
         cell = Cell(layer_of(row), pos)
         if cell != self.view.cursor:
             self.view = self.view.moved(cell)
-            self._show_cell()
+            self._show_cell_soon()
 
     @on(ColumnList.CursorMoved)
     def _list_moved(self, event: ColumnList.CursorMoved) -> None:

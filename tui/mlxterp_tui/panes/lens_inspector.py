@@ -25,7 +25,9 @@ class LensColumn(Vertical):
 
     DEFAULT_CSS = """
     LensColumn { width: 46; padding: 0 1 0 2; }
-    LensColumn Static { margin: 1 0 0 0; height: auto; }
+    LensColumn Static {
+        margin: 1 0 0 0; height: auto; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     LensColumn #cell-address { margin: 0; }
     """
 
@@ -83,11 +85,13 @@ class LensStrip(Vertical):
 
 
 def write(inspector: Widget, selector: str, text: Content) -> None:
-    """Put a text in its place; the same again sends nothing to the terminal."""
+    """Put a text in its place: nothing is sent for the same again, nothing moves but for lines."""
     place = inspector.query_one(selector, Static)
     shown = place.content
-    if not isinstance(shown, Content) or not shown.is_same(text):
-        place.update(text)
+    if isinstance(shown, Content) and shown.is_same(text):
+        return
+    as_high = isinstance(shown, Content) and shown.plain.count("\n") == text.plain.count("\n")
+    place.update(text, layout=not as_high or not shown)
 
 
 def in_full(run: LensRun, view: LensView) -> Content:

@@ -127,5 +127,6 @@ Tab completes, Enter carries it out, Escape leaves.
         line = event.value
         if line.strip():
             self.history.add(line)
+            self.app.run_worker(self.history.save, group="history", thread=True)
         self._hide()
         self.post_message(self.Entered(line))

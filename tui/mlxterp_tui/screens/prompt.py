@@ -131,6 +131,7 @@ Example: The capital of France is
     def action_submit(self) -> None:
         if self.text:
             self.history.add(self.text)
+            self.app.run_worker(self.history.save, group="history", thread=True)
         self.post_message(self.Submitted(self.text))
 
     def action_leave(self) -> None:
