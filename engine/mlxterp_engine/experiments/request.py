@@ -10,6 +10,7 @@ from mlxterp_engine.experiments.errors import BadInput
 import msgspec
 
 DEFAULT_MODEL = "smollm2-135m"
+LAST_RESORT = "glass-tiny"  # comes along, for where nothing can be fetched
 
 Bos = Literal["auto", "on", "off"]
 Device = Literal["auto", "cpu", "gpu"]

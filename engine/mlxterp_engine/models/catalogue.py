@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlxterp_engine.experiments.request import DEFAULT_MODEL
+from mlxterp_engine.experiments.request import DEFAULT_MODEL, LAST_RESORT
 
-LAST_RESORT = "glass-tiny"
 INSIDE = Path(__file__).parent
 
 
