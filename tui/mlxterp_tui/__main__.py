@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ def _open_app(arguments: AppArguments) -> int:
         raise BadInput(
             f"the screen needs a terminal; start it in one, or use {PROGRAM} run EXPERIMENT"
         )
+    gc.disable()  # the app enables it again once its first frame is there
     from mlxterp_tui.app import main as open_app
 
     return open_app(arguments)

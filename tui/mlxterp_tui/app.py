@@ -120,6 +120,7 @@ class MlxterpApp(App[None]):
     @work(group="engage", exclusive=True)
     async def _engage(self) -> None:
         """Find or start the engine, open the model, and ask what stands at the prompt."""
+        gc.enable()
         try:
             await self.session.attach()
         except EngineError as error:
