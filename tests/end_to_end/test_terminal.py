@@ -116,6 +116,33 @@ def test_open_type_see_resize_quit(terminal, home_with_model):
     screen.sees("EXIT=0")
 
 
+def test_what_is_typed_in_one_burst_all_arrives_where_it_belongs(terminal):
+    """A slow line bundles keys: none may reach the part that had the keyboard before."""
+    screen = terminal()
+    screen.sees("' Paris'")
+    screen.press("Escape")
+    screen.until(lambda: "m metric" in screen.text, "the pane's keys")
+    screen.type(":metric kl\r")
+    screen.sees("KL(final ‖ row), nats")
+    screen.type("iThe capital of Italy is\r")
+    screen.sees("' Rome'")
+
+
+def test_where_nothing_can_be_fetched_it_opens_on_the_tiny_model_and_says_so(
+    terminal, home_with_model, monkeypatch
+):
+    (home_with_model / "models").unlink()
+    for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "HF_ENDPOINT"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    screen = terminal()
+    screen.sees("glass-tiny · f32")
+    screen.sees("cannot be fetched")
+    screen.sees("blocks.3.resid_post")
+
+
 def test_the_engine_stays_and_the_next_start_finds_it(terminal, home_with_model):
     first = terminal()
     first.sees("' Paris'")
@@ -149,6 +176,20 @@ def test_colours_are_those_that_the_terminal_has(terminal, truecolor, sign):
         assert "48;2;" not in screen.colours
 
 
+def quiet_for(screen, sent: Path, seconds: float) -> int:
+    """Wait until nothing was sent for so long; all that was sent until then, in bytes."""
+    size, since = sent.stat().st_size, time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal size, since
+        if sent.stat().st_size != size:
+            size, since = sent.stat().st_size, time.monotonic()
+        return time.monotonic() - since > seconds
+
+    screen.until(quiet, f"{seconds} s without a byte")
+    return size
+
+
 def test_idle_it_sends_nothing(terminal, tmp_path):
     screen = terminal()
     screen.sees("' Paris'")
@@ -157,10 +198,9 @@ def test_idle_it_sends_nothing(terminal, tmp_path):
     sent = tmp_path / "sent"
     screen.tmux("pipe-pane", "-O", f"cat > {shlex.quote(str(sent))}")
     screen.until(sent.exists, "the pipe")
-    before = sent.stat().st_size
-    idle_since = time.monotonic()
-    screen.until(lambda: time.monotonic() - idle_since > 2, "two seconds")
-    assert sent.stat().st_size == before
+    settled = quiet_for(screen, sent, 0.5)
+    assert quiet_for(screen, sent, 2) == settled
+    before = settled
     screen.press("j")
     screen.until(lambda: sent.stat().st_size > before, "an answer to a key")
 

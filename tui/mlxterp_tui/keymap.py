@@ -71,7 +71,8 @@ COMMANDS: tuple[Command, ...] = (
             "a file ending in .svg, .tsv or .json", "exports"),
     Command("ask", "main", "", "ask", "Run the pane on this prompt", "", "a prompt"),
     Command("submit", "prompt", "enter,ctrl+j,f5", "submit", "Run the pane on this prompt", "run"),
-    Command("leave", "prompt", "escape", "leave", "Leave the prompt for the pane", "to the pane"),
+    Command("leave", "prompt", "escape", "screen.focus_pane", "Leave the prompt for the pane",
+            "to the pane"),
     Command("older", "prompt", "up", "older", "The prompt before this one", "history"),
     Command("newer", "prompt", "down", "newer", "The prompt after this one"),
     Command("lines", "prompt", "f4,ctrl+l", "lines", "One line or several", "lines"),
@@ -105,10 +106,24 @@ COMMANDS: tuple[Command, ...] = (
 )  # fmt: skip
 
 
+HAND_OVER = ("command", "prompt", "leave")
+
+
 def bindings(where: Where) -> list[Binding]:
-    """The place's key bindings, their ids the commands' names."""
+    """The place's key bindings, their ids the commands' names.
+
+    Keys that hand the keyboard to another part are carried out before the next key is looked
+    at (priority), so that what is typed fast, or comes bundled over a slow line, arrives there.
+    """
     return [
-        Binding(command.keys, _on_key(command), command.title, id=command.name, show=False)
+        Binding(
+            command.keys,
+            _on_key(command),
+            command.title,
+            id=command.name,
+            show=False,
+            priority=bool(command.argument) or command.name in HAND_OVER,
+        )
         for command in COMMANDS
         if command.where == where and command.keys
     ]

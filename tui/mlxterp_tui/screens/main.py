@@ -114,11 +114,15 @@ class MainScreen(Screen[None]):
         names = [entry.name for entry in PANES]
         self.action_show_pane(names[(names.index(self._at) + step) % len(names)])
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Letters typed into a field stay there, also those that open a line elsewhere."""
+        typing = self.focused is not None and self.focused.check_consume_key("colon", ":")
+        return not (typing and action in ("begin", "command_line", "focus_prompt"))
+
     def action_focus_prompt(self) -> None:
         self.remove_class("-zoomed")
-        self.prompt.field.focus()
+        self.set_focus(self.prompt.field)
 
-    @on(PromptPane.Left)
     def action_focus_pane(self) -> None:
         self.pane.focus_contents()
 

@@ -63,9 +63,6 @@ Example: The capital of France is
             super().__init__()
             self.text = text
 
-    class Left(Message):
-        """The user goes on to the pane."""
-
     def __init__(self, history: History, text: str) -> None:
         """text: what stands there at first, all selected: typing replaces it."""
         super().__init__(id="prompt")
@@ -133,9 +130,6 @@ Example: The capital of France is
             self.history.add(self.text)
             self.app.run_worker(self.history.save, group="history", thread=True)
         self.post_message(self.Submitted(self.text))
-
-    def action_leave(self) -> None:
-        self.post_message(self.Left())
 
     def action_older(self) -> None:
         self._recall(self.history.older(self.text))
