@@ -17,70 +17,61 @@ def some_ids(count: int) -> mx.array:
     return mx.array(np.random.default_rng(0).integers(100, 40_000, (1, count)))
 
 
-@pytest.fixture(scope="session")
-def torch_twin(smol):
-    """The same weights in transformers' Llama, float32. Needs PyTorch, which is no dependency."""
-    torch = pytest.importorskip("torch", reason="pip install torch to compare with it")
-    from mlx.utils import tree_flatten
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    a = smol.net.args
-    config = LlamaConfig(
-        vocab_size=a.vocab_size,
-        hidden_size=a.hidden_size,
-        intermediate_size=a.intermediate_size,
-        num_hidden_layers=a.num_hidden_layers,
-        num_attention_heads=a.num_attention_heads,
-        num_key_value_heads=a.num_key_value_heads,
-        rms_norm_eps=a.rms_norm_eps,
-        rope_theta=a.rope_theta,
-        tie_word_embeddings=True,
-        max_position_embeddings=a.max_position_embeddings,
-    )
-    twin = LlamaForCausalLM(config).eval()
-    weights = {n: torch.tensor(np.array(v)) for n, v in tree_flatten(smol.net.parameters())}
-    twin.load_state_dict(weights, strict=False)
-    return twin
-
-
-@pytest.mark.parametrize("length", LENGTHS)
-def test_forward_against_pytorch(smol, torch_twin, length):
-    import torch
-
-    ids = some_ids(length)
-    tensor = torch.tensor(np.array(ids)).long()
-    with torch.no_grad():
-        logits = torch_twin(tensor, use_cache=False).logits.numpy()
-        difference = np.abs(logits - np.array(smol.net(ids))).max() / np.abs(logits).max()
-        seconds = alternate(
-            12,
-            ours=lambda: mx.eval(smol.net(ids)),
-            pytorch=lambda: torch_twin(tensor, use_cache=False).logits,
-        )
-    print(f"\nforward, {length} tokens, logits differ by {difference:.1e}:")
-    print("  " + ratio(seconds, "ours", "pytorch"))
-
-
-SLOW = """
-import mlx.core, time
+# Each in a process of its own, in turns: OpenBLAS's waiting threads would slow PyTorch's down.
+OURS = """
+{first}
 from mlxterp_engine import InterpretableModel
 import mlx.core as mx, numpy as np
-model = InterpretableModel("smollm2-135m")
-ids = mx.array(np.random.default_rng(0).integers(100, 40_000, (1, 16)))
-for _ in range(2):
+net = InterpretableModel("smollm2-135m").net
+ids = mx.array(np.random.default_rng(0).integers(100, 40_000, (1, {length})))
+run = lambda: mx.eval(net(ids))
+"""
+PYTORCH = """
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+torch.set_grad_enabled(False)
+twin = LlamaForCausalLM(LlamaConfig(
+    vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+    num_attention_heads=9, num_key_value_heads=3, tie_word_embeddings=True,
+)).eval().float()
+ids = torch.randint(100, 40_000, (1, {length}))
+run = lambda: twin(ids, use_cache=False).logits
+"""
+TIMED = """
+import statistics, time
+seconds = []
+for _ in range({rounds} + 1):
     start = time.perf_counter()
-    mx.eval(model.net(ids))
-print(time.perf_counter() - start)
+    run()
+    seconds.append(time.perf_counter() - start)
+print(statistics.median(seconds[1:]))
 """
 
 
+def seconds_of(code: str, length: int, rounds: int = 12, first: str = "") -> float:
+    """The median of some forwards in a fresh process."""
+    code = (code + TIMED).format(length=length, rounds=rounds, first=first)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_forward_against_pytorch(smol, length):
+    """Needs torch, which is no dependency: the same shapes, random weights."""
+    pytest.importorskip("torch", reason="pip install torch to compare with it")
+    seconds = {"ours": [], "pytorch": []}
+    for _ in range(3):
+        seconds["ours"].append(seconds_of(OURS, length))
+        seconds["pytorch"].append(seconds_of(PYTORCH, length))
+    print(f"\nforward, {length} tokens:\n  " + ratio(seconds, "ours", "pytorch"))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the preload is for Linux CPUs")
-def test_forward_against_reference_blas(smol):
-    ids = some_ids(16)
-    ours = alternate(6, forward=lambda: mx.eval(smol.net(ids)))["forward"]
-    done = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, check=True)
-    slow = float(done.stdout)
-    print(f"\nwithout the preload / with it = {slow / sorted(ours)[3]:.0f}")
+@pytest.mark.parametrize("length", LENGTHS)
+def test_forward_against_reference_blas(smol, length):
+    slow = seconds_of(OURS, length, rounds=2, first="import mlx.core  # too early for OpenBLAS")
+    fast = seconds_of(OURS, length)
+    print(f"\nforward, {length} tokens: without the preload / with it = {slow / fast:.0f}")
 
 
 @pytest.mark.parametrize("length", LENGTHS)

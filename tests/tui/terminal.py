@@ -57,10 +57,13 @@ class Terminal:
             if select.select([self.fd], [], [], 1.0)[0]:
                 received += os.read(self.fd, 1 << 16)
 
-    def press(self, key: str, patience: float = 10.0) -> tuple[int, float]:
-        """Bytes and milliseconds that a key costs; waits so long for the first byte."""
+    def press(self, key: str, patience: float = 10.0, quiet: float = 0.1) -> tuple[int, float]:
+        """Bytes and milliseconds that a key costs, until `quiet` seconds bring no more.
+
+        patience: how long to wait for the first byte.
+        """
         os.write(self.fd, key.encode())
-        received, seconds = self.read_until_quiet(0.1, first=patience)
+        received, seconds = self.read_until_quiet(quiet, first=patience)
         return len(received), seconds * 1000
 
     def close(self) -> None:
