@@ -225,6 +225,13 @@ class TestTakingAway:
             await screen.command("export /proc/lens.tsv")
             await screen.until(lambda: any("could not be written" in n for n in screen.notices))
 
+    async def test_no_folder_is_made_for_a_mistyped_path(self, opened, tmp_path):
+        async with opened() as screen:
+            await screen.press("escape")
+            await screen.command(f"export {tmp_path}/nowhere/lens.tsv")
+            await screen.until(lambda: any("is no folder" in n for n in screen.notices))
+            assert not (tmp_path / "nowhere").exists()
+
 
 class TestOtherPrompts:
     async def test_another_prompt_becomes_another_grid(self, opened, recording: Recording):

@@ -20,6 +20,8 @@ def export(path: Path, pane: Pane, screenshot: Callable[[], str]) -> None:
     """Write the pane in the format that the name ends with. BadInput in words."""
     if path.suffix not in SUFFIXES:
         raise BadInput(f"{str(path)!r} ends in no format; end it in .svg, .tsv or .json")
+    if not path.absolute().parent.is_dir():
+        raise BadInput(f"{path} is in {path.parent}, which is no folder; make it first")
     text = screenshot() if path.suffix == ".svg" else pane.exported(path.suffix)
     try:
         write_whole(path, text.encode("utf-8", "surrogatepass"))

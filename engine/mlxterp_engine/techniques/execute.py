@@ -49,6 +49,7 @@ def execute(
     """
     prompt = prompted(model, request)
     technique = TECHNIQUES[type(request)]
+    technique.check(model, request)
     _check_memory(technique.price(model, request, prompt))
     yield Started([prompt.ids], [prompt.tokens])
     mx.random.seed(request.seed)

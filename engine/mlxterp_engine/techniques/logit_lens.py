@@ -24,6 +24,11 @@ REDUCING = 1.6  # entropy, KL, ranks and top-k beside the unembedding itself, me
 CHUNK_BYTES = 32 << 20  # of logits at once: enough for a fast matmul, little enough to stop soon
 
 
+def check(model: InterpretableModel, request: LogitLens) -> None:
+    """The target has to be one token."""
+    _target(model, request)
+
+
 def price(model: InterpretableModel, request: LogitLens, prompt: Prompted) -> Price:
     """One pass, and beside its own unembedding one for every other state."""
     card, pos = model.card, len(prompt.ids)
@@ -38,7 +43,7 @@ def run(
     model: InterpretableModel, request: LogitLens, prompt: Prompted
 ) -> Generator[LogitLensRow | Step, None, Findings]:
     """Rows as they are known, the last first: it is what the others are compared with."""
-    target = None if request.target is None else model.tokens.single(request.target, "target")
+    target = _target(model, request)
     layers = range(-1, model.card.layers)
     sites = [Site("embed"), *(Site("resid_post", block) for block in layers[1:])]
     result = model.run(prompt.ids, record=sites)
@@ -61,6 +66,10 @@ def run(
 
 def _is_low(x: mx.array) -> bool:
     return x.dtype != mx.float32
+
+
+def _target(model: InterpretableModel, request: LogitLens) -> int | None:
+    return None if request.target is None else model.tokens.single(request.target, "target")
 
 
 def _earlier_rows(

@@ -14,6 +14,10 @@ from mlxterp_engine.techniques.findings import Findings, Prompted
 class Technique(Protocol):
     """A module that computes one experiment."""
 
+    def check(self, model: InterpretableModel, request: Any) -> None:
+        """BadInput for what this model can't do, before anything is said to have begun."""
+        ...
+
     def price(self, model: InterpretableModel, request: Any, prompt: Prompted) -> Price: ...
 
     def run(

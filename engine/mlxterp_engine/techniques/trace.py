@@ -18,6 +18,13 @@ import numpy as np
 RECORDING = 1.15  # a full recording beside a bare forward, measured
 
 
+def check(model: InterpretableModel, request: Trace) -> None:
+    """Every glob matches a site of the model, and every intervention can be read."""
+    model.sites.match(request.sites)
+    for words in request.intervention:
+        parse_edit(words, model.sites)
+
+
 def price(model: InterpretableModel, request: Trace, prompt: Prompted) -> Price:
     """Two passes: the recorded one, and the bare one that it is compared with."""
     sites = model.sites.match(request.sites)

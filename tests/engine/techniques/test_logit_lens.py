@@ -128,6 +128,11 @@ def test_what_the_model_cannot_do_is_refused_in_words(tiny, request_, words):
     assert words in str(refusal.value)
 
 
+def test_a_refused_target_is_refused_before_the_run_is_said_to_have_begun(tiny):
+    with pytest.raises(BadInput, match="target"):
+        next(execute(tiny, LogitLens(prompt="x", target="Alice was")))
+
+
 def test_the_price_grows_with_the_prompt_and_needs_no_run(tiny):
     short, long = (price(tiny, LogitLens(prompt="tea " * n)) for n in (2, 40))
     assert 0 < short.seconds <= long.seconds
