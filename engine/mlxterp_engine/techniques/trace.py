@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from mlxterp_engine.backend import as_numpy
-from mlxterp_engine.experiments import Contract, Price, Step, Trace
+from mlxterp_engine.experiments import BadInput, Contract, Price, Step, Trace
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.findings import Findings, Prompted
 from mlxterp_engine.tracing.proofs import relative_error
@@ -15,6 +15,8 @@ from mlxterp_engine.tracing.spoken import parse_edit
 import mlx.core as mx
 import numpy as np
 
+LARGEST = 1_000_000_000  # bytes of a result: one message on the socket holds 2^30
+COPIES = 3  # at the peak: what MLX holds, the result, the message that carries it
 RECORDING = 1.15  # a full recording beside a bare forward, measured
 
 
@@ -27,16 +29,16 @@ def check(model: InterpretableModel, request: Trace) -> None:
 
 def price(model: InterpretableModel, request: Trace, prompt: Prompted) -> Price:
     """Two passes: the recorded one, and the bare one that it is compared with."""
-    sites = model.sites.match(request.sites)
-    numbers = sum(_size(model, site, len(prompt.ids)) for site in sites)
     passes = 1 + RECORDING
-    return Price(passes, passes * model.pace.seconds(len(prompt.ids)), 4 * numbers)
+    seconds = passes * model.pace.seconds(len(prompt.ids))
+    return Price(passes, seconds, COPIES * _bytes(model, request, prompt))
 
 
 def run(
     model: InterpretableModel, request: Trace, prompt: Prompted
 ) -> Generator[Step, None, Findings]:
     """`trace_identity` is checked where nothing is edited; an edited run must differ."""
+    _check_size(_bytes(model, request, prompt))
     sites = model.sites.match(request.sites)
     edits = [parse_edit(words, model.sites) for words in request.intervention]
     yield Step(0, 2, "bare forward")
@@ -49,6 +51,20 @@ def run(
     arrays = {"token_ids": np.array(prompt.ids, dtype=np.int32)}
     arrays |= {str(site): as_numpy(array[0]) for site, array in result.sites.items()}
     return Findings(arrays, contracts)
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise BadInput(
+            f"these sites are {size / 1e9:.1f} GB for this prompt and a result holds at most "
+            f"{LARGEST / 1e9:.1f} GB; record fewer sites, or shorten the prompt"
+        )
+
+
+def _bytes(model: InterpretableModel, request: Trace, prompt: Prompted) -> int:
+    """Of all that is recorded, in float32."""
+    sites = model.sites.match(request.sites)
+    return 4 * sum(_size(model, site, len(prompt.ids)) for site in sites)
 
 
 def _size(model: InterpretableModel, site: Site, pos: int) -> int:

@@ -2,6 +2,7 @@
 
 from mlxterp_engine import Trace, run
 from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.techniques import trace
 
 import numpy as np
 import pytest
@@ -71,4 +72,11 @@ def test_the_price_counts_the_bytes_that_are_recorded(tiny):
     from mlxterp_engine.techniques.execute import price
 
     pos = len(tiny.encode(TEXT))
-    assert price(tiny, Trace(prompt=TEXT, sites=["embed"])).bytes == 4 * pos * 128
+    # 4 bytes, three copies at the peak
+    assert price(tiny, Trace(prompt=TEXT, sites=["embed"])).bytes == 3 * 4 * pos * 128
+
+
+def test_a_result_too_large_to_hand_over_is_refused_before_it_is_computed(tiny, monkeypatch):
+    monkeypatch.setattr(trace, "LARGEST", 1000)
+    with pytest.raises(BadInput, match="record fewer sites"):
+        run(Trace(prompt=TEXT, sites=["embed"]), tiny)
