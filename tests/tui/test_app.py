@@ -122,6 +122,11 @@ class TestCommands:
             await screen.until(lambda: screen.engine.asked[-1].bos == "on")
             await screen.sees("BOS on")
 
+    async def test_the_palette_writes_keys_as_they_stand_on_the_keyboard(self, opened):
+        async with opened() as screen:
+            await screen.press("escape", "ctrl+p")
+            await screen.sees(":help    ? f1")
+
     async def test_the_palette_carries_out_what_was_found(self, opened):
         async with opened() as screen:
             await screen.press("escape", "ctrl+p")

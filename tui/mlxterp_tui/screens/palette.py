@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from mlxterp_tui.keymap import Command, keys_of
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.keys import format_key
 
 if TYPE_CHECKING:
     from mlxterp_tui.screens.main import MainScreen
@@ -44,7 +45,8 @@ class TableCommands(Provider):
         return self._main.reachable_commands() if isinstance(self.screen, MainScreen) else []
 
     def _described(self, command: Command) -> str:
-        keys = " ".join(keys_of(command, self.app.key_overrides))  # type: ignore[attr-defined]
+        names = keys_of(command, self.app.key_overrides)  # type: ignore[attr-defined]
+        keys = " ".join(format_key(name) for name in names)
         typed = f":{command.name} {command.argument}".strip()
         return f"{typed}    {keys}".rstrip()
 
