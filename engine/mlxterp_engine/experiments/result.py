@@ -77,7 +77,11 @@ class Started(msgspec.Struct, frozen=True, tag="started"):
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything needed to know what a result's numbers mean, and to run it again."""
+    """Everything needed to know what a result's numbers mean, and to run it again.
+
+    headline: the finding in one line. figures: its numbers by name, to search and compare by.
+    text, texts: what was generated, where something was.
+    """
 
     experiment: dict[str, Any]
     model: ModelCard
@@ -90,6 +94,10 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float
     contracts: dict[str, Contract]
     failed_cells: int = 0
+    headline: str = ""
+    figures: dict[str, float] = msgspec.field(default_factory=dict)
+    text: str | None = None
+    texts: list[str] | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):

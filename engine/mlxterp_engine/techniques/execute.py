@@ -88,6 +88,10 @@ def _result(
         elapsed_s=elapsed,
         contracts=model.card.contracts | findings.contracts,
         failed_cells=failed_cells(findings.arrays),
+        headline=findings.headline,
+        figures=findings.figures,
+        text=findings.text,
+        texts=findings.texts,
     )
     arrays = {name: Array.of(values) for name, values in findings.arrays.items()}
     return Result(meta=meta, arrays=arrays, strings=findings.strings)

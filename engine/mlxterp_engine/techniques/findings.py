@@ -20,8 +20,15 @@ class Prompted:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """arrays: under the contract's names, float32 or int32. strings: words beside ids."""
+    """arrays: under the contract's names, float32 or int32. strings: words beside ids.
+
+    headline: the finding in one line, as the research log lists it; figures: its numbers.
+    """
 
     arrays: dict[str, np.ndarray]
     contracts: dict[str, Contract]
     strings: dict[str, Any] = field(default_factory=dict)
+    headline: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+    text: str | None = None
+    texts: list[str] | None = None

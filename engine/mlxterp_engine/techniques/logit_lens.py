@@ -136,4 +136,33 @@ def _findings(
     }
     arrays |= {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     words = [_tokens(model, row["top_ids"]) for row in rows]
-    return Findings(arrays, contracts, {"top_tokens": words})
+    figures = _figures(arrays)
+    headline = _headline(words[-1][-1][0], figures)
+    return Findings(arrays, contracts, {"top_tokens": words}, headline, figures)
+
+
+def _figures(arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    """Of the last position. stays_from: the first layer from which the final token stays top."""
+    ranks = arrays["final_rank"][:, -1]
+    wrong = np.flatnonzero(ranks[:-1] != 0)  # the last row is its own reference
+    middle = len(ranks) // 2
+    figures = {
+        "top_prob": arrays["top_probs"][-1, -1, 0],
+        "entropy": arrays["entropy"][-1, -1],
+        "stays_from": arrays["layer"][wrong[-1] + 1 if len(wrong) else 0],
+        "kl_middle": arrays["kl"][middle, -1],
+    }
+    if "target_rank" in arrays:
+        figures["target_rank"] = arrays["target_rank"][-1, -1]
+        figures["target_prob"] = arrays["target_prob"][-1, -1]
+    return {name: float(value) for name, value in figures.items()}
+
+
+def _headline(token: str, figures: dict[str, float]) -> str:
+    """The last position's prediction, and since when it stands."""
+    layer = int(figures["stays_from"])
+    since = "the embeddings" if layer < 0 else f"block {layer}"
+    words = f"{token!r} p {figures['top_prob']:.2f}, top from {since} on"
+    if "target_rank" in figures:
+        words += f"; target rank {figures['target_rank']:.0f}"
+    return words

@@ -50,7 +50,10 @@ def run(
     contracts = {} if edits else {"trace_identity": Contract.of(change, 0.0)}
     arrays = {"token_ids": np.array(prompt.ids, dtype=np.int32)}
     arrays |= {str(site): as_numpy(array[0]) for site, array in result.sites.items()}
-    return Findings(arrays, contracts)
+    headline = f"{len(sites)} sites of {len(prompt.ids)} tokens"
+    if edits:
+        headline += f"; the edits move the logits by {change:.2g} of their largest"
+    return Findings(arrays, contracts, headline=headline, figures={"change": change})
 
 
 def _check_size(size: int) -> None:

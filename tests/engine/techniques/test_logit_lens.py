@@ -138,3 +138,14 @@ def test_the_price_grows_with_the_prompt_and_needs_no_run(tiny):
     assert 0 < short.seconds <= long.seconds
     assert short.bytes < long.bytes
     assert short.passes == long.passes > 1
+
+
+def test_the_headline_says_since_when_the_last_positions_prediction_stands(smol):
+    result = run(LogitLens(prompt=PROMPT, target=" Paris"), smol)
+    ranks = result.arrays["final_rank"][:, -1]
+    layer = int(result.meta.figures["stays_from"])
+    row = layer + 1
+    assert (ranks[row:] == 0).all()
+    assert ranks[row - 1] != 0
+    assert result.meta.headline.startswith(f"' Paris' p 0.77, top from block {layer} on")
+    assert result.meta.figures["target_rank"] == 0
