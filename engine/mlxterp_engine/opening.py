@@ -63,14 +63,7 @@ def opening(
     net, tokens = loaded.network.net, loaded.tokens
     ids = probe_ids(tokens, PACE_TOKENS)
     anatomy = discover(net, ids[:, :PROBE_TOKENS])
-    sites = SiteTable(
-        reference,
-        len(anatomy.blocks),
-        anatomy.heads,
-        anatomy.kv_heads,
-        anatomy.missing,
-        _module_aliases(net, anatomy),
-    )
+    sites = SiteTable.of(reference, anatomy, _module_aliases(net, anatomy))
     yield Step(1, 2, "proving its numbers")
     contracts = prove(net, anatomy, sites, ids[:, :PROBE_TOKENS])
     pace = measure_pace(net, anatomy, ids)
@@ -131,10 +124,9 @@ def _module_aliases(net: Any, anatomy: Anatomy) -> dict[str, Site]:
     places = [(anatomy.embed, Site("embed")), (anatomy.final_norm, Site("final_norm"))]
     for index, block in enumerate(anatomy.blocks):
         places.append((block.module, Site("resid_post", index)))
-        places += [
-            (block.attn_out, Site("attn_out", index)),
-            (block.mlp_out, Site("mlp_out", index)),
-        ]
+        for kind, terms in (("attn_out", block.attn_out), ("mlp_out", block.mlp_out)):
+            if len(terms) == 1 and terms[0].coefficient == 1:
+                places.append((terms[0].module, Site(kind, index)))
     aliases = {paths[id(module)]: site for module, site in places if id(module) in paths}
     return aliases | {"__model_output__": Site("logits")}
 
@@ -177,8 +169,7 @@ def _card(
 
 
 def _site_kinds(sites: SiteTable) -> list[str]:
-    blocks = [f"blocks.N.{kind}" for kind in BLOCK_KINDS if kind not in sites.missing]
-    return ["embed", *blocks, "final_norm", "logits"]
+    return [f"blocks.N.{kind}" if kind in BLOCK_KINDS else kind for kind in sites.kinds()]
 
 
 def timed_opening(

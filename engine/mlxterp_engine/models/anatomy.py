@@ -16,6 +16,7 @@ from typing import Any
 
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.models.anatomy_parts import Anatomy, Attention, Block, Term
 from mlxterp_engine.models.calls import Around, calls_through
 
 import mlx.core as mx
@@ -24,38 +25,6 @@ import numpy as np
 
 SUM_TOLERANCE = 1e-4  # of the largest entry: float32 additions in another order; 2e-2 below
 LOW_PRECISION_TOLERANCE = 2e-2  # bfloat16 keeps 8 bits
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """One layer's parts. attn_out and mlp_out: the modules whose outputs the residual receives.
-
-    neurons: the module whose input is the MLP's hidden activation. A part not found is None.
-    """
-
-    module: nn.Module
-    attention: nn.Module | None
-    attn_out: nn.Module | None
-    mlp_out: nn.Module | None
-    neurons: nn.Module | None
-
-
-@dataclass(frozen=True, eq=False)
-class Anatomy:
-    """The parts of a model, and its sizes. `missing` maps a kind of site to the reason."""
-
-    embed: nn.Module
-    blocks: tuple[Block, ...]
-    final_norm: nn.Module
-    unembed: Callable[[mx.array], mx.array]
-    heads: int
-    kv_heads: int
-    d_head: int
-    d_model: int
-    d_mlp: int
-    vocab_size: int
-    tied: bool
-    missing: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -84,25 +53,17 @@ def discover(net: nn.Module, ids: mx.array) -> Anatomy:
     of_layer = [_only_call(calls, layer) for layer in layers]
     embed = _producer(calls, of_layer[0].args[0])
     final_norm = _consumer(calls, of_layer[-1].output)
-    missing: dict[str, str] = {}
-    blocks = tuple(_block(call, missing) for call in of_layer)
-    kernels = [kernel for call in of_layer for kernel in call.all_kernels()]
-    heads, kv_heads, d_head = _head_sizes(kernels, missing)
-    neurons = _only_call(calls, blocks[0].neurons).args[0] if blocks[0].neurons else None
+    blocks = tuple(_block(call) for call in of_layer)
     head = next((call for call in calls if call.output is top.output), None)
     return Anatomy(
         embed=embed.module,
         blocks=blocks,
         final_norm=final_norm.module,
         unembed=_unembed(embed.module, final_norm.module, head and head.module),
-        heads=heads,
-        kv_heads=kv_heads,
-        d_head=d_head,
         d_model=of_layer[0].args[0].shape[-1],
-        d_mlp=0 if neurons is None else neurons.shape[-1],
         vocab_size=top.output.shape[-1],
         tied=head is None,
-        missing=missing,
+        dtype=top.output.dtype,
     )
 
 
@@ -162,29 +123,38 @@ def _consumer(calls: list[_Call], array: mx.array) -> _Call:
     return found[-1]
 
 
-def _block(call: _Call, missing: dict[str, str]) -> Block:
-    attention = next((child for child in call.inside if child.all_kernels()), None)
-    if attention is None:
-        missing.setdefault("attn", "some blocks have no softmax attention")
+def _block(call: _Call) -> Block:
+    missing: dict[str, str] = {}
+    attention = _attention(call, missing)
     terms = _increments(call)
     if terms is None:
         reason = "no two outputs inside a block add up to what the block added"
-        for kind in ("attn_out", "mlp_out", "resid_mid"):
-            missing.setdefault(kind, reason)
-        return Block(call.module, attention and attention.module, None, None, None)
+        missing |= dict.fromkeys(("attn_out", "mlp_out", "resid_mid", "mlp.post"), reason)
+        return Block(call.module, attention=attention, missing=missing)
     attn_out, mlp_out = terms
     if not _takes(call, call.args[0] + attn_out.output):
-        missing.setdefault("resid_mid", "attention and MLP run side by side in this architecture")
+        missing["resid_mid"] = "attention and MLP run side by side in this architecture"
     neurons = _neurons(call, mlp_out)
     if neurons is None:
-        missing.setdefault("mlp.post", "no module reads the MLP's hidden activation alone")
+        missing["mlp.post"] = "no module reads the MLP's hidden activation alone"
     return Block(
         call.module,
-        attention and attention.module,
-        attn_out.module,
-        mlp_out.module,
-        neurons,
+        attention=attention,
+        attn_out=(Term(attn_out.module),),
+        mlp_out=(Term(mlp_out.module),),
+        neurons=neurons and neurons.module,
+        d_mlp=neurons.args[0].shape[-1] if neurons else 0,
+        missing=missing,
     )
+
+
+def _attention(block: _Call, missing: dict[str, str]) -> Attention | None:
+    child = next((child for child in block.inside if child.all_kernels()), None)
+    if child is None:
+        missing["attn"] = "some blocks have no softmax attention"
+        return None
+    q, k = child.all_kernels()[0]
+    return Attention(child.module, q.shape[1], k.shape[1], q.shape[3], k.shape[3])
 
 
 def _increments(block: _Call) -> tuple[_Call, _Call] | None:
@@ -222,24 +192,14 @@ def _same(a: np.ndarray, b: np.ndarray, scale: np.ndarray, tolerance: float) -> 
     return bool(np.abs(a - b).max() <= tolerance * np.abs(scale).max())
 
 
-def _neurons(block: _Call, mlp_out: _Call) -> nn.Module | None:
+def _neurons(block: _Call, mlp_out: _Call) -> _Call | None:
     """The last linear map of the MLP: the call in it whose output is the MLP's output."""
     at = block.inside.index(mlp_out)
     mlp = next((c for c in reversed(block.inside[: at + 1]) if c.inside), None)
     if mlp is None:
         return None
     found = [call for call in mlp.within() if call.output is mlp.output and call.args]
-    return found[-1].module if found else None
-
-
-def _head_sizes(
-    kernels: list[tuple[mx.array, mx.array]], missing: dict[str, str]
-) -> tuple[int, int, int]:
-    sizes = {(q.shape[1], k.shape[1], q.shape[3]) for q, k in kernels}
-    if len(sizes) == 1:
-        return sizes.pop()
-    missing.setdefault("attn", f"{len(sizes)} different head layouts among the blocks")
-    return 0, 0, 0
+    return found[-1] if found else None
 
 
 def _unembed(

@@ -25,23 +25,37 @@ _owner: int | None = None
 
 @contextmanager
 def calls_through(
-    modules: Iterable[tuple[nn.Module, Around]], attention: Around | None = None
+    modules: Iterable[tuple[nn.Module, Around]],
+    attention: Around | None = None,
+    softmax: Around | None = None,
 ) -> Iterator[None]:
-    """Send calls of these modules, and of the attention kernel, through the given functions.
+    """Send calls of these modules, of the attention kernel and of mx.softmax through functions.
 
     Each gets the original (bound) call, its args and its kwargs, and returns what the caller
-    shall see. Only one thread may have this open: classes are shared by all threads.
+    shall see. A module named twice goes through both, the later outside. Only one thread may
+    have this open: classes are shared by all threads.
     """
     with ExitStack() as stack:
         stack.enter_context(_one_thread())
         by_class: dict[type, dict[int, Around]] = {}
         for module, around in modules:
-            by_class.setdefault(_definer(type(module)), {})[id(module)] = around
+            instances = by_class.setdefault(_definer(type(module)), {})
+            inner = instances.get(id(module))
+            instances[id(module)] = around if inner is None else _both(inner, around)
         for owner, instances in by_class.items():
             stack.enter_context(_dispatching(owner, instances))
         if attention is not None:
-            stack.enter_context(_attention_through(attention))
+            stack.enter_context(_replaced(mx.fast, "scaled_dot_product_attention", attention))
+        if softmax is not None:
+            stack.enter_context(_replaced(mx, "softmax", softmax))
         yield
+
+
+def _both(inner: Around, outer: Around) -> Around:
+    def through(original: Original, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return outer(lambda *a, **k: inner(original, a, k), args, kwargs)
+
+    return through
 
 
 @contextmanager
@@ -80,14 +94,41 @@ def _dispatching(owner: type, instances: Mapping[int, Around]) -> Iterator[None]
 
 
 @contextmanager
-def _attention_through(around: Around) -> Iterator[None]:
-    original = mx.fast.scaled_dot_product_attention
+def _replaced(owner: Any, name: str, around: Around) -> Iterator[None]:
+    """A function that model files look up by its name at each call."""
+    original = getattr(owner, name)
 
     def dispatch(*args: Any, **kwargs: Any) -> Any:
         return around(original, args, kwargs)
 
-    mx.fast.scaled_dot_product_attention = dispatch
+    setattr(owner, name, dispatch)
     try:
         yield
     finally:
-        mx.fast.scaled_dot_product_attention = original
+        setattr(owner, name, original)
+
+
+def argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], where: int | str) -> Any:
+    """An argument of a call, by position or keyword."""
+    return args[where] if isinstance(where, int) else kwargs[where]
+
+
+def with_argument(
+    args: tuple[Any, ...], kwargs: dict[str, Any], where: int | str, value: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call with one of them replaced."""
+    if isinstance(where, int):
+        return (*args[:where], value, *args[where + 1 :]), kwargs
+    return args, kwargs | {where: value}
+
+
+def first_array(output: Any) -> Any:
+    """What a module puts out; of several things (a state, a cache) the first."""
+    return output[0] if isinstance(output, tuple | list) else output
+
+
+def with_first_array(output: Any, value: Any) -> Any:
+    """The same output with its first array replaced."""
+    if not isinstance(output, tuple | list):
+        return value
+    return type(output)((value, *output[1:]))

@@ -53,6 +53,16 @@ def per_query_head(x: mx.array, heads: int) -> mx.array:
     return mx.repeat(x, heads // x.shape[1], axis=1)
 
 
+def as_heads(x: mx.array, heads: int) -> mx.array:
+    """[batch, pos, head · d] -> [batch, head, pos, d]."""
+    return x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
+
+
+def from_heads(x: mx.array) -> mx.array:
+    """[batch, head, pos, d] -> [batch, pos, head · d]."""
+    return x.swapaxes(1, 2).flatten(2)
+
+
 def _masked(scores: mx.array, mask: mx.array | str | None) -> mx.array:
     if mask is None:
         return scores

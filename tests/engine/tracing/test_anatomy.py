@@ -34,8 +34,7 @@ def build(model_type: str, **changes):
 
 
 def table(net, anatomy) -> SiteTable:
-    blocks = len(anatomy.blocks)
-    return SiteTable("toy", blocks, anatomy.heads, anatomy.kv_heads, anatomy.missing, {})
+    return SiteTable.of("toy", anatomy, {})
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def table(net, anatomy) -> SiteTable:
 def test_llama_shaped_models_show_all_their_parts_and_prove_them(model_type, changes):
     net = build(model_type, **changes)
     anatomy = discover(net, IDS)
-    assert anatomy.missing == {}
+    assert table(net, anatomy).missing == {}
     assert anatomy.heads == 4
     assert anatomy.kv_heads == changes.get("num_key_value_heads", 2)
     assert (anatomy.d_model, anatomy.d_head, anatomy.d_mlp, anatomy.vocab_size) == (32, 8, 48, 90)
@@ -67,9 +66,10 @@ def test_a_post_norm_model_receives_its_increments_after_the_norm():
     net = build("olmo2", tie_word_embeddings=False)
     anatomy = discover(net, IDS)
     block = net.layers[0]
-    assert anatomy.blocks[0].attn_out is block.post_attention_layernorm
-    assert anatomy.blocks[0].mlp_out is block.post_feedforward_layernorm
-    assert anatomy.blocks[0].attention is block.self_attn
+    found = anatomy.blocks[0]
+    assert [term.module for term in found.attn_out] == [block.post_attention_layernorm]
+    assert [term.module for term in found.mlp_out] == [block.post_feedforward_layernorm]
+    assert found.attention.module is block.self_attn
     contracts = prove(net, anatomy, table(net, anatomy), IDS)
     assert all(contract.ok for contract in contracts.values()), contracts
 
@@ -77,7 +77,7 @@ def test_a_post_norm_model_receives_its_increments_after_the_norm():
 def test_side_by_side_attention_and_mlp_have_no_middle_and_say_so():
     net = build("cohere", layer_norm_eps=1e-5, logit_scale=1.0, use_qk_norm=False)
     anatomy = discover(net, IDS)
-    assert "side by side" in anatomy.missing["resid_mid"]
+    assert "side by side" in table(net, anatomy).missing["resid_mid"]
 
 
 def test_a_model_without_attention_says_which_sites_it_lacks():
@@ -103,8 +103,9 @@ def test_a_model_without_attention_says_which_sites_it_lacks():
             return self.head(self.norm(x))
 
     anatomy = discover(Model(), IDS)
-    assert "no softmax attention" in anatomy.missing["attn"]
-    assert "attn_out" not in anatomy.missing
+    missing = anatomy.blocks[0].missing
+    assert "no softmax attention" in missing["attn"]
+    assert "attn_out" not in missing
 
 
 def test_a_block_that_runs_twice_is_refused_in_words():

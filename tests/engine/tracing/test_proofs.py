@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mlxterp_engine.models.anatomy_parts import Term
 from mlxterp_engine.models.calls import calls_through
 from mlxterp_engine.tracing import proofs
 from mlxterp_engine.tracing.attention import Kernel
@@ -47,14 +48,12 @@ def test_attention_rebuild_fails_when_the_scale_is_forgotten(tiny, ids, monkeypa
 
 def test_residual_sum_fails_when_a_part_is_mistaken_for_another(tiny, ids):
     first = tiny.anatomy.blocks[0]
-    swapped = replace(first, mlp_out=tiny.net.layers[0].mlp.up_proj, attn_out=None)
-    anatomy = replace(tiny.anatomy, blocks=(swapped, *tiny.anatomy.blocks[1:]))
+    without = replace(first, attn_out=())
+    anatomy = replace(tiny.anatomy, blocks=(without, *tiny.anatomy.blocks[1:]))
     with pytest.raises(Exception, match="not reached"):
         fails("residual_sum", tiny, ids, anatomy)
-    norm = tiny.net.layers[0].input_layernorm
-    anatomy = replace(
-        tiny.anatomy, blocks=(replace(first, attn_out=norm), *tiny.anatomy.blocks[1:])
-    )
+    wrong = replace(first, attn_out=(Term(tiny.net.layers[0].input_layernorm),))
+    anatomy = replace(tiny.anatomy, blocks=(wrong, *tiny.anatomy.blocks[1:]))
     assert fails("residual_sum", tiny, ids, anatomy)
 
 

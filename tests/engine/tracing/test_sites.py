@@ -1,7 +1,14 @@
 """Addresses: what is accepted, what is refused and in which words."""
 
 from mlxterp_engine.experiments.errors import BadInput
-from mlxterp_engine.tracing.sites import BLOCK_KINDS, HEAD_KINDS, MODEL_KINDS, Site, SiteTable
+from mlxterp_engine.tracing.sites import (
+    BLOCK_KINDS,
+    HEAD_KINDS,
+    MODEL_KINDS,
+    BlockSites,
+    Site,
+    SiteTable,
+)
 
 import pytest
 from hypothesis import given
@@ -9,10 +16,7 @@ from hypothesis import strategies as st
 
 TABLE = SiteTable(
     "toy",
-    blocks=4,
-    heads=6,
-    kv_heads=2,
-    missing={},
+    [BlockSites(heads=6, kv_heads=2)] * 4,
     aliases={
         "model.layers.2": Site("resid_post", 2),
         "model.layers.2.self_attn": Site("attn_out", 2),
@@ -88,8 +92,27 @@ def test_a_glob_that_matches_nothing_is_refused():
         TABLE.match(["embed", "blocks.*.nothing"])
 
 
-def test_a_missing_part_is_named_with_its_reason():
-    table = SiteTable("ssm", 2, 0, 0, {"attn": "some blocks have no softmax attention"}, {})
-    assert Site("attn.q", 0) not in table.all()
-    with pytest.raises(BadInput, match="no softmax attention"):
-        table.parse("blocks.0.attn.pattern")
+def test_a_missing_part_is_named_with_its_reason_in_the_blocks_that_lack_it():
+    mixer = BlockSites(missing={"attn": "a state-space mixer", "mlp.post": "experts"})
+    attention = BlockSites(heads=6, kv_heads=2, missing={"mlp.post": "experts"})
+    table = SiteTable("hybrid", [mixer, mixer, attention, mixer], {}, {"final_norm": "none"})
+    assert [str(site) for site in table.match(["*.attn.z"])] == ["blocks.2.attn.z"]
+    assert table.missing["attn.q"] == "blocks 0-1, 3: a state-space mixer"
+    assert table.missing["mlp.post"] == "experts"
+    assert "attn.q" in table.kinds()
+    assert "mlp.post" not in table.kinds()
+    for address in ("blocks.3.attn.pattern", "blocks.3.attn.z[0]", "model.blocks.3.attn.z"):
+        with pytest.raises(BadInput, match=r"hybrid has no .*state-space|no site"):
+            table.parse(address)
+    with pytest.raises(BadInput, match="hybrid has no final_norm: none"):
+        table.parse("final_norm")
+    assert table.parse("blocks.2.attn.z[5]").head == 5
+
+
+def test_head_counts_are_each_block_s_own():
+    table = SiteTable("mixed", [BlockSites(8, 2), BlockSites(4, 4)], {})
+    assert table.parse("blocks.0.attn.z[7]").head == 7
+    assert table.parse("blocks.1.attn.k[3]").head == 3
+    for address in ("blocks.1.attn.z[4]", "blocks.0.attn.k[2]"):
+        with pytest.raises(BadInput, match="has heads 0 to"):
+            table.parse(address)
