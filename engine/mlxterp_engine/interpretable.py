@@ -11,7 +11,13 @@ from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
 from mlxterp_engine.opening import Parts, open_parts
 from mlxterp_engine.tracing.forward import Forward, forward
-from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOperation, edit
+from mlxterp_engine.tracing.interventions import (
+    Edit,
+    Operation,
+    PositionedOperation,
+    edit,
+    part_of,
+)
 from mlxterp_engine.tracing.sites import Site, SiteTable
 
 import mlx.core as mx
@@ -132,7 +138,7 @@ class _Activations(Mapping[str, mx.array]):
         if site.whole not in self._arrays:
             raise BadInput(f"{site} was not recorded; name it in sites= of this trace")
         array = self._arrays[site.whole]
-        return array if site.head is None else array[:, site.head]
+        return part_of(site, array)
 
     def __setitem__(self, address: str, value: Any) -> None:
         raise BadInput(

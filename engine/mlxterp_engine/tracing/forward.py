@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
@@ -64,7 +64,8 @@ def forward(
 
     Positions of an edit count from the first token of the whole sequence: position p is row
     p - offset of this call (at attn.k and attn.v row p, as far as the cache still holds it);
-    negative ones count from the end of this call's tokens. With a cache, positions outside
+    negative ones count from the end of this call's tokens, which counts as the prompt (see
+    `tracing.positions`; `Edit.resolved` fixes another end). With a cache, positions outside
     this call are left to other calls: an edit with none inside is skipped, is not in
     `consumed`, and it is for the caller to see with `check_consumed` that some call took it.
     Without a cache such an edit is refused.
@@ -125,27 +126,20 @@ class _Pass:
     def visit(self, site: Site, value: mx.array) -> mx.array:
         """Edit, then record: what is recorded is what the model goes on with."""
         for edit in self.edits.get(site, ()):
-            here = self._here(edit, value)
-            if here is not None:
-                value = here.apply(value)
+            first = self._first_position(value)
+            if not self.cached or edit.reaches(first, value.shape[-2]):
+                value = edit.apply(value, first, partial=self.cached)
                 self.consumed.add(edit)
         if site in self.record:
             self.recorded[site] = value
         return value
 
-    def _here(self, edit: Edit, value: mx.array) -> Edit | None:
-        """The edit with its positions as rows of this value; None when it has none in it.
+    def _first_position(self, value: mx.array) -> int:
+        """The position of an activation's first row: its last is the last token of this call.
 
-        The last row of any activation is the last token of this call.
+        k and v of a call with a cache begin with the positions of calls before.
         """
-        if not self.cached or edit.positions is None:
-            return edit
-        rows = value.shape[2 if edit.site.kind in HEAD_KINDS else 1]
-        first = self.offset + self.tokens - rows
-        oldest = rows - self.tokens  # negative positions reach back to this call's first token
-        moved = [(p - first, 0) if p >= 0 else (p + rows, oldest) for p in edit.positions]
-        inside = tuple(row for row, least in moved if least <= row < rows)
-        return replace(edit, positions=inside) if inside else None
+        return self.offset + self.tokens - value.shape[-2]
 
     @contextmanager
     def hooks(self, anatomy: Anatomy) -> Iterator[None]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 TABLE = SiteTable(
     "toy",
-    [BlockSites(heads=6, kv_heads=2)] * 4,
+    [BlockSites(heads=6, kv_heads=2, neurons=20)] * 4,
     aliases={
         "model.layers.2": Site("resid_post", 2),
         "model.layers.2.self_attn": Site("attn_out", 2),
@@ -24,10 +24,11 @@ TABLE = SiteTable(
     },
 )
 
+parts = st.permutations([0, 1]).flatmap(lambda p: st.sampled_from([tuple(p), tuple(p[:1])]))
 sites = st.one_of(
     st.sampled_from([Site(kind) for kind in MODEL_KINDS]),
     st.builds(Site, st.sampled_from(BLOCK_KINDS), st.integers(0, 3)),
-    st.builds(Site, st.sampled_from(HEAD_KINDS), st.integers(0, 3), st.integers(0, 1)),
+    st.builds(Site, st.sampled_from(HEAD_KINDS), st.integers(0, 3), parts),
 )
 
 
@@ -60,6 +61,8 @@ def test_any_text_is_a_site_of_the_model_or_is_refused_in_words(text):
         ("__model_output__", "logits"),
         ("blocks.1.attn.z[-1]", "blocks.1.attn.z[5]"),
         ("blocks.1.attn.k[1]", "blocks.1.attn.k[1]"),
+        ("blocks.1.attn.z[0, -1]", "blocks.1.attn.z[0,5]"),
+        ("blocks.1.mlp.post[17,3]", "blocks.1.mlp.post[17,3]"),
     ],
 )
 def test_names_of_other_libraries_mean_the_same_place(alias, address):
@@ -72,7 +75,11 @@ def test_names_of_other_libraries_mean_the_same_place(alias, address):
         ("blocks.2.resid_mdi", "closest: blocks.2.resid_mid"),
         ("blocks.4.resid_mid", "blocks go from 0 to 3"),
         ("blocks.1.attn.k[2]", "heads 0 to 1"),
-        ("blocks.1.mlp_out[0]", "has no heads"),
+        ("blocks.1.mlp_out[0]", "has no heads or neurons"),
+        ("blocks.1.mlp.post[20]", "neurons 0 to 19"),
+        ("blocks.1.attn.z[one]", "no list of whole numbers"),
+        ("blocks.1.attn.z[]", "no list of whole numbers"),
+        ("blocks.1.attn.z[0,-6]", "twice"),
         ("", "no site ''"),
     ],
 )
@@ -106,13 +113,13 @@ def test_a_missing_part_is_named_with_its_reason_in_the_blocks_that_lack_it():
             table.parse(address)
     with pytest.raises(BadInput, match="hybrid has no final_norm: none"):
         table.parse("final_norm")
-    assert table.parse("blocks.2.attn.z[5]").head == 5
+    assert table.parse("blocks.2.attn.z[5]").part == (5,)
 
 
 def test_head_counts_are_each_block_s_own():
     table = SiteTable("mixed", [BlockSites(8, 2), BlockSites(4, 4)], {})
-    assert table.parse("blocks.0.attn.z[7]").head == 7
-    assert table.parse("blocks.1.attn.k[3]").head == 3
+    assert table.parse("blocks.0.attn.z[7]").part == (7,)
+    assert table.parse("blocks.1.attn.k[3]").part == (3,)
     for address in ("blocks.1.attn.z[4]", "blocks.0.attn.k[2]"):
         with pytest.raises(BadInput, match="has heads 0 to"):
             table.parse(address)
