@@ -25,7 +25,10 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as a line of the list. created: seconds since the epoch."""
+    """A run as a line of the list. created: seconds since the epoch.
+
+    broken: one of its contracts failed, or a cell did: the list says so in red.
+    """
 
     id: int
     experiment: str
@@ -37,6 +40,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str = ""
     note: str = ""
     parent: int | None = None
+    broken: bool = False
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
