@@ -1,8 +1,9 @@
-"""Interventions in words: `blocks.5.mlp_out=zero`, `blocks.10.resid_post=add:v.npz*2.0`."""
+"""Interventions in words: `blocks.5.mlp_out=zero`, `blocks.10.resid_post=add:v.npz*2.0@new`."""
 
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from mlxterp_engine.tracing.interventions import (
     Operation,
     add_vector,
     clamp,
+    clamp_along,
     compose,
     noise,
+    project_out,
     replace_with,
     scale,
+    set_along,
     zero_out,
 )
+from mlxterp_engine.tracing.positions import Place, Places
 from mlxterp_engine.tracing.sites import SiteTable
 
 import mlx.core as mx
@@ -25,7 +30,9 @@ import numpy as np
 
 FORMS = (
     "zero, scale:FACTOR, add:FILE.npz*FACTOR, replace:NUMBER or FILE.npz, clamp:LEAST:MOST, "
-    "noise:STD or STD:SEED; several joined by +; positions after @, e.g. zero@-1,-2"
+    "project:FILE.npz, set-along:FILE.npz:VALUE, clamp-along:FILE.npz:LEAST:MOST, noise:STD or "
+    "STD:SEED; several joined by +; positions after @: numbers, spans, prompt, new, "
+    "e.g. zero@-1,0:4"
 )
 
 
@@ -34,10 +41,22 @@ def parse_edit(text: str, sites: SiteTable) -> Edit:
     address, equals, words = text.partition("=")
     if not equals or not words:
         raise BadInput(f"intervention {text!r} is not SITE=OPERATION; operations: {FORMS}")
-    words, at, positions = words.partition("@")
-    operations = [_operation(word, text) for word in re.split(r"\+(?![0-9])", words)]
+    words, positions = _split_positions(words)
+    operations = [_operation(word, text) for word in _JOINT.split(words)]
     operation = operations[0] if len(operations) == 1 else compose(*operations)
-    return Edit(sites.parse(address), operation, _positions(positions, text) if at else None)
+    return Edit(
+        sites.parse(address),
+        operation,
+        None if positions is None else _positions(positions, text),
+    )
+
+
+def _split_positions(words: str) -> tuple[str, str | None]:
+    """What stands before and after the last @, unless that @ belongs to a file's name."""
+    before, at, after = words.rpartition("@")
+    if not at or re.search(r"[./\\]", after):
+        return words, None
+    return before, after
 
 
 def _operation(words: str, text: str) -> Operation:
@@ -58,8 +77,10 @@ def _scale(argument: str, text: str) -> Operation:
 
 
 def _add(argument: str, text: str) -> Operation:
-    file, _, factor = argument.partition("*")
-    return add_vector(_vector(file, text) * (_number(factor, text) if factor else 1.0))
+    file, times, factor = argument.rpartition(".npz*")
+    if not times:
+        return add_vector(_vector(argument, text))
+    return add_vector(_vector(file + ".npz", text) * _number(factor, text))
 
 
 def _replace(argument: str, text: str) -> Operation:
@@ -69,16 +90,26 @@ def _replace(argument: str, text: str) -> Operation:
 
 
 def _clamp(argument: str, text: str) -> Operation:
-    least, _, most = argument.partition(":")
-    return clamp(
-        _number(least, text) if least else None,
-        _number(most, text) if most else None,
-    )
+    return clamp(*_bounds(argument, text))
+
+
+def _project(argument: str, text: str) -> Operation:
+    return project_out(_vector(argument, text))
+
+
+def _set_along(argument: str, text: str) -> Operation:
+    file, value = _file_and_more(argument, "VALUE", text)
+    return set_along(_vector(file, text), _number(value, text))
+
+
+def _clamp_along(argument: str, text: str) -> Operation:
+    file, bounds = _file_and_more(argument, "LEAST:MOST", text)
+    return clamp_along(_vector(file, text), *_bounds(bounds, text))
 
 
 def _noise(argument: str, text: str) -> Operation:
     std, _, seed = argument.partition(":")
-    return noise(_number(std, text), int(_number(seed, text)) if seed else 0)
+    return noise(_number(std, text), _whole(seed, text) if seed else 0)
 
 
 _OPERATIONS: dict[str, Callable[[str, str], Operation]] = {
@@ -87,8 +118,31 @@ _OPERATIONS: dict[str, Callable[[str, str], Operation]] = {
     "add": _add,
     "replace": _replace,
     "clamp": _clamp,
+    "project": _project,
+    "set-along": _set_along,
+    "clamp-along": _clamp_along,
     "noise": _noise,
 }
+# A plus joins where an operation follows; others belong to numbers (1e+3) and names of files.
+_JOINT = re.compile(rf"\+(?=\s*(?:{'|'.join(_OPERATIONS)})\s*(?:[:+]|$))")
+
+
+def _file_and_more(argument: str, more: str, text: str) -> tuple[str, str]:
+    """`FILE.npz:MORE` in its two parts."""
+    file, found, rest = argument.rpartition(".npz:")
+    if not found:
+        raise BadInput(f"{argument!r} in {text!r} is not FILE.npz:{more}; give {FORMS}")
+    return file + ".npz", rest
+
+
+def _bounds(words: str, text: str) -> tuple[float | None, float | None]:
+    least, colon, most = words.partition(":")
+    if not colon:
+        raise BadInput(f"bounds {words!r} in {text!r} are not LEAST:MOST; one may be left empty")
+    return (
+        _number(least, text) if least else None,
+        _number(most, text) if most else None,
+    )
 
 
 def _number(word: str, text: str) -> float:
@@ -101,26 +155,50 @@ def _number(word: str, text: str) -> float:
     return value
 
 
-def _positions(words: str, text: str) -> tuple[int, ...]:
+def _whole(word: str, text: str) -> int:
     try:
-        return tuple(int(word) for word in words.split(","))
+        return int(word)
+    except ValueError:
+        raise BadInput(f"seed {word!r} in {text!r} is no whole number; give e.g. 7") from None
+
+
+def _positions(words: str, text: str) -> Places:
+    return tuple(_place(word.strip(), words, text) for word in words.split(","))
+
+
+def _place(word: str, words: str, text: str) -> Place:
+    if word == "prompt" or word == "new":
+        return word
+    start, colon, stop = word.partition(":")
+    try:
+        if not colon:
+            return int(word)
+        return slice(int(start) if start else None, int(stop) if stop else None)
     except ValueError:
         raise BadInput(
-            f"positions {words!r} in {text!r} are not whole numbers; give e.g. @0,-1"
+            f"positions {words!r} in {text!r} are no whole numbers; give e.g. @0,-1, a span like "
+            "@0:4, @prompt or @new"
         ) from None
 
 
 def _vector(file: str, text: str) -> mx.array:
+    """The array `vector` of a .npz file, in float32."""
     path = Path(file).expanduser()
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        arrays = np.load(path, allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            raise ValueError("a single array")
+        with arrays:
             if "vector" not in arrays:
                 raise BadInput(f"{path} holds {', '.join(arrays)}; an array 'vector' is needed")
-            return mx.array(arrays["vector"].astype(np.float32))
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, BadInput):
-            raise
+            vector = arrays["vector"].astype(np.float32)
+    except BadInput:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(
             f"{path} in {text!r} is no .npz file ({error}); write one with "
             "numpy.savez(path, vector=v)"
         ) from None
+    if not np.isfinite(vector).all():
+        raise BadInput(f"the vector of {path} holds values that are not finite; write it again")
+    return mx.array(vector)
