@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
+from mlxterp_engine.models.calls import calls_through
+from mlxterp_engine.notebook.given_module import open_module, tokens_given
+from mlxterp_engine.notebook.lens_table import Predictions, lens_predictions, print_lens
+from mlxterp_engine.notebook.predictions import is_normed, top_tokens
+from mlxterp_engine.notebook.prompts import Prompt, rows_of
+from mlxterp_engine.notebook.views import ModuleView, Output, no_trace_open
 from mlxterp_engine.opening import Parts, open_parts
 from mlxterp_engine.tracing.forward import Forward, forward
-from mlxterp_engine.tracing.interventions import (
-    Edit,
-    Operation,
-    PositionedOperation,
-    edit,
-    part_of,
-)
-from mlxterp_engine.tracing.sites import Site, SiteTable
+from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOperation, edit
+from mlxterp_engine.tracing.module_outputs import ModuleOutputs, ModulePath
+from mlxterp_engine.tracing.sites import Site
+from mlxterp_engine.tracing.trace import Trace
 
 import mlx.core as mx
-import numpy as np
+import mlx.nn as nn
 
-Prompt = str | Sequence[int] | mx.array
 Interventions = Mapping[str, Operation | PositionedOperation]
+
+# Methods of mlxterp that come with techniques which are not here yet.
+COMING = {
+    "activation_patching": "activation patching",
+    "train_tuned_lens": "the tuned lens",
+    "load_tuned_lens": "the tuned lens",
+    "tuned_lens": "the tuned lens",
+    "train_sae": "sparse autoencoders",
+    "load_sae": "sparse autoencoders",
+    "get_top_features_for_text": "sparse autoencoders",
+    "get_top_texts_for_feature": "sparse autoencoders",
+}
 
 
 class InterpretableModel:
-    """A model opened up. `InterpretableModel("smollm2-135m")`, a folder, a .gguf, a hub id.
+    """A model opened up: `InterpretableModel("smollm2-135m")`, a folder, a .gguf, a hub id.
+
+    Or a module that is in memory: `InterpretableModel(*mlx_lm.load(...))`. It is taken as it
+    is, in its own precision. Its tokenizer may be mlx-lm's, transformers' or a
+    `tokenizers.Tokenizer`; without one prompts are token ids.
 
     One thread at a time may trace: MLX belongs to one thread.
     """
 
     def __init__(
         self,
-        reference: str = DEFAULT_MODEL,
+        reference: str | Path | nn.Module = DEFAULT_MODEL,
+        tokenizer: Any = None,
         *,
         device: Device = "auto",
         dtype: DTypeChoice = "auto",
     ) -> None:
-        self._take(open_parts(reference, device, dtype))
+        if isinstance(reference, nn.Module):
+            self._take(open_module(reference, tokenizer, device, dtype))
+            self.tokenizer = tokenizer
+            return
+        self._take(open_parts(str(reference), device, dtype))
+        if tokenizer is not None:
+            self.tokens, self.tokenizer = tokens_given(tokenizer), tokenizer
 
     @classmethod
     def of(cls, parts: Parts) -> InterpretableModel:
@@ -52,23 +75,80 @@ class InterpretableModel:
     def _take(self, parts: Parts) -> None:
         self.net = parts.net
         self.tokens = parts.tokens
+        self.tokenizer: Any = parts.tokens
         self.anatomy = parts.anatomy
         self.sites = parts.sites
+        self.addresses = parts.addresses
         self.card = parts.card
         self.pace = parts.pace
         self.place = parts.place
+        self._entered: list[Trace] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in COMING:
+            raise AttributeError(f"{name} comes with {COMING[name]}, which is not built yet")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        card = self.card
+        return f"InterpretableModel({card.reference!r}: {card.architecture}, {card.layers} layers)"
+
+    # Text and tokens
 
     def encode(self, text: str, bos: Bos = "auto", chat: bool = False) -> list[int]:
         """The ids of a text; refused when empty or longer than the model's context."""
         ids = self.tokens.encode(text, bos, chat)
-        if not ids:
-            raise BadInput("the prompt has no tokens; give some text")
-        if self.card.context and len(ids) > self.card.context:
-            raise BadInput(
-                f"the prompt has {len(ids)} tokens and {self.card.reference} reads at most "
-                f"{self.card.context}; shorten it"
-            )
-        return ids
+        (row,) = rows_of([ids], self.encode, self.card)
+        return row
+
+    def decode(self, ids: Sequence[int] | mx.array) -> str:
+        """Ids as running text, special tokens by their name."""
+        return self.tokens.decode(_listed(ids))
+
+    def token_to_str(self, token_id: int) -> str:
+        """The exact text of one token; a byte that is no text alone shows as ⟨e4⟩."""
+        return self.tokens.strings([int(token_id)])[0]
+
+    def to_str_tokens(self, prompt: str | Sequence[int] | mx.array) -> list[str]:
+        """The exact text of each token of a text, or of these ids."""
+        ids = self.encode(prompt) if isinstance(prompt, str) else _listed(prompt)
+        return self.tokens.strings(ids)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many logits the model gives: at times more than its tokenizer has tokens."""
+        return self.card.vocab_size
+
+    # Modules
+
+    @property
+    def model(self) -> nn.Module:
+        """The bare MLX module, under mlxterp's name: `model.model.model.norm`."""
+        return self.net
+
+    @property
+    def layers(self) -> list[ModuleView]:
+        """The blocks. In an open trace `model.layers[3].self_attn.output.save()` is an array."""
+        paths = {id(module): path for path, module in self.addresses.modules.items()}
+        return [
+            ModuleView(block.module, paths[id(block.module)], self._output_at)
+            for block in self.anatomy.blocks
+        ]
+
+    @property
+    def output(self) -> Output:
+        """The logits [batch, pos, vocab] of the open trace, with its interventions."""
+        return Output(self._open_trace().logits)
+
+    def _output_at(self, path: str) -> mx.array:
+        return self._open_trace().activations[path]
+
+    def _open_trace(self) -> Trace:
+        if not self._entered:
+            raise no_trace_open()
+        return self._entered[-1]
+
+    # Passes
 
     def run(
         self, ids: Sequence[int], record: Sequence[Site] = (), edits: Sequence[Edit] = ()
@@ -76,11 +156,6 @@ class InterpretableModel:
         """One lazy forward pass over ids [pos]; arrays come with a batch axis of 1."""
         return forward(self.net, self.anatomy, mx.array([list(ids)]), record, edits)
 
-    def unembed(self, hidden: mx.array) -> mx.array:
-        """Final norm and unembedding as the model applies them: [..., d_model] -> [..., vocab]."""
-        return self.anatomy.unembed(hidden)
-
-    @contextmanager
     def trace(
         self,
         prompt: Prompt,
@@ -88,66 +163,156 @@ class InterpretableModel:
         *,
         sites: Sequence[str] = ("*",),
         bos: Bos = "auto",
-    ) -> Iterator[Trace]:
+    ) -> Trace:
         """Run the prompt; its activations are lazy, so what is not looked at costs nothing.
 
-        prompt: text, ids, or an array of ids. interventions: operation by site or alias.
+        prompt: text, ids [pos], or several of them, of one length. interventions: operation
+        by site, by its alias, or by any module's path; whatever has no effect is refused.
+        sites: globs over sites and module paths, to hold less than everything in memory.
         """
-        ids = self._ids(prompt, bos)
-        edits = [edit(self.sites.parse(s), what) for s, what in (interventions or {}).items()]
-        result = self.run(ids, self.sites.match(sites), edits)
-        yield Trace(self.sites, ids, result)
+        rows = _of_one_length(rows_of(prompt, lambda text: self.encode(text, bos), self.card))
+        at_sites, at_modules = self._edits(interventions or {})
+        record, record_modules = self.addresses.match(sites)
+        modules = ModuleOutputs(self.addresses, record_modules, at_modules, len(rows[0]))
+        result = forward(modules.during(self.net), self.anatomy, mx.array(rows), record, at_sites)
+        modules.finish()
+        return Trace(self.addresses, rows, result, modules, self._entered)
 
-    def _ids(self, prompt: Prompt, bos: Bos) -> list[int]:
-        if isinstance(prompt, str):
-            return self.encode(prompt, bos)
-        ids = [int(i) for i in (np.array(prompt) if isinstance(prompt, mx.array) else prompt)]
-        bad = [i for i in ids if not 0 <= i < self.card.vocab_size]
-        if bad or not ids:
+    def _edits(self, interventions: Interventions) -> tuple[list[Edit], list[Edit]]:
+        """Those at sites, and those at modules that are no site."""
+        at_sites, at_modules = [], []
+        for address, what in interventions.items():
+            if not callable(what) and not isinstance(what, PositionedOperation):
+                raise BadInput(
+                    f"the intervention at {address} is {what!r}; give an operation, for example "
+                    "interventions.zero_out or interventions.scale(0.5)"
+                )
+            place = self.addresses.parse(address)
+            if isinstance(place, ModulePath):
+                at_modules.append(edit(Site(place.path), what))
+            else:
+                at_sites.append(edit(place, what))
+        return at_sites, at_modules
+
+    # Predictions
+
+    def unembed(self, hidden: mx.array) -> mx.array:
+        """Final norm and unembedding as the model applies them: [..., d_model] -> [..., vocab]."""
+        return self.anatomy.unembed(hidden)
+
+    def project(self, normed: mx.array) -> mx.array:
+        """`unembed` without the final norm, for what has been through it: -> [..., vocab]."""
+        norm = self.anatomy.final_norm
+        skipped = [] if norm is None else [(norm, lambda original, args, kwargs: args[0])]
+        with calls_through(skipped):
+            return self.anatomy.unembed(normed)
+
+    def get_token_predictions(
+        self, vectors: mx.array, top_k: int = 10, return_scores: bool = False
+    ) -> list[Any]:
+        """The tokens that a state [d_model] or logits [vocab] favour, told apart by their size.
+
+        Returns ids, best first; with return_scores (id, logit) pairs; for [row, width] a list
+        of such lists. States go through the final norm, as in the model (mlxterp leaves it
+        out, which asks another question): a state that has been through it already is refused.
+        """
+        vectors = mx.array(vectors)
+        d_model, vocab = self.card.d_model, self.card.vocab_size
+        if d_model == vocab:
             raise BadInput(
-                f"token id {bad[0]} is outside 0..{self.card.vocab_size - 1}"
-                if bad
-                else "the prompt has no token ids; give at least one"
+                f"states and logits both have {vocab} numbers here and can't be told apart; "
+                "call predict_from_state or predict_from_logits"
             )
-        return ids
-
-
-class Trace:
-    """A finished pass: `trace.activations["blocks.5.resid_post"]`, `trace.logits`."""
-
-    def __init__(self, sites: SiteTable, ids: list[int], result: Forward) -> None:
-        self.ids = ids
-        self.logits = result.logits
-        self.activations: Mapping[str, mx.array] = _Activations(sites, result.sites)
-
-    def evaluate(self) -> Trace:
-        """Compute everything that was recorded, in one evaluation."""
-        mx.eval(self.logits, list(self.activations.values()))
-        return self
-
-
-class _Activations(Mapping[str, mx.array]):
-    """Read-only: a run that is over can't be edited. Takes addresses and their aliases."""
-
-    def __init__(self, sites: SiteTable, arrays: dict[Site, mx.array]) -> None:
-        self._sites = sites
-        self._arrays = MappingProxyType(arrays)
-
-    def __getitem__(self, address: str) -> mx.array:
-        site = self._sites.parse(address)
-        if site.whole not in self._arrays:
-            raise BadInput(f"{site} was not recorded; name it in sites= of this trace")
-        array = self._arrays[site.whole]
-        return part_of(site, array)
-
-    def __setitem__(self, address: str, value: Any) -> None:
+        width = vectors.shape[-1] if vectors.ndim else 0
+        if width == d_model:
+            return self.predict_from_state(vectors, top_k, return_scores)
+        if width == vocab:
+            return self.predict_from_logits(vectors, top_k, return_scores)
         raise BadInput(
-            f"this run is over: an edit at {address} would change nothing; "
-            "pass interventions= to trace()"
+            f"an array of {vectors.shape} is neither a state [{d_model}] nor logits [{vocab}]"
         )
 
-    def __iter__(self) -> Iterator[str]:
-        return (str(site) for site in self._arrays)
+    def predict_from_state(
+        self, states: mx.array, top_k: int = 10, return_scores: bool = False
+    ) -> list[Any]:
+        """`get_token_predictions` of residual states [d_model] or [row, d_model]."""
+        rows = states if states.ndim > 1 else states[None]
+        if is_normed(rows, self.anatomy.final_norm):
+            raise BadInput(
+                "this state has been through the final norm already, which would be applied "
+                "twice; give its logits: get_token_predictions(model.project(state))"
+            )
+        return self.predict_from_logits(self.unembed(states), top_k, return_scores)
 
-    def __len__(self) -> int:
-        return len(self._arrays)
+    def predict_from_logits(
+        self, logits: mx.array, top_k: int = 10, return_scores: bool = False
+    ) -> list[Any]:
+        """`get_token_predictions` of logits [vocab] or [row, vocab]."""
+        if logits.ndim not in (1, 2):
+            raise BadInput(
+                f"logits of {logits.shape} are too many axes; give [vocab] or [row, vocab]"
+            )
+        rows = top_tokens(logits if logits.ndim > 1 else logits[None], top_k)
+        found = rows if return_scores else [[i for i, _ in row] for row in rows]
+        return found if logits.ndim > 1 else found[0]
+
+    def logit_lens(
+        self,
+        text: Prompt,
+        top_k: int = 1,
+        layers: Iterable[int] | None = None,
+        position: int | None = None,
+        plot: bool = False,
+    ) -> dict[int, list[Predictions]]:
+        """{layer: [position][k] of (token id, logit, token)}, best first.
+
+        Layer l is the residual stream after block l, through the final norm and unembedding;
+        the scores are logits. position: that one alone, as a list of one. plot also prints
+        the top tokens as a table. `LogitLens` gives probabilities, ranks, entropies and KL.
+        """
+        chosen = self._layers(layers)
+        trace = self.trace(text, sites=[f"blocks.{layer}.resid_post" for layer in chosen])
+        if len(trace.ids) != 1:
+            raise BadInput(f"the lens reads one prompt and got {len(trace.ids)}; call it for each")
+        where = _position(position, len(trace.ids[0]))
+        states = {n: trace.activations[f"blocks.{n}.resid_post"][0, where] for n in chosen}
+        found = lens_predictions(states, self.unembed, self.tokens.strings, top_k)
+        if plot:
+            print_lens(found, self.tokens.strings(trace.ids[0][where]))
+        return found
+
+    def _layers(self, layers: Iterable[int] | None) -> list[int]:
+        chosen = list(range(self.card.layers) if layers is None else layers)
+        bad = [layer for layer in chosen if not 0 <= layer < self.card.layers]
+        if bad or not chosen:
+            raise BadInput(
+                f"{f'layer {bad[0]}' if bad else 'no layer'} was asked for; "
+                f"layers go from 0 to {self.card.layers - 1}"
+            )
+        return chosen
+
+
+def _of_one_length(rows: list[list[int]]) -> list[list[int]]:
+    lengths = sorted({len(row) for row in rows})
+    if len(lengths) > 1:
+        raise BadInput(
+            f"these prompts have {lengths[0]} to {lengths[-1]} tokens; trace those of one length "
+            "together"
+        )
+    return rows
+
+
+def _position(position: int | None, count: int) -> slice:
+    if position is None:
+        return slice(None)
+    if not -count <= position < count:
+        raise BadInput(f"position {position} is outside the prompt: 0 to {count - 1}")
+    at = position % count
+    return slice(at, at + 1)
+
+
+def _listed(ids: Sequence[int] | mx.array) -> list[int]:
+    values: Any = ids.tolist() if isinstance(ids, mx.array) else ids
+    if any(isinstance(value, Sequence) for value in values):
+        raise BadInput("these are several rows of ids; give one row")
+    return [int(value) for value in values]

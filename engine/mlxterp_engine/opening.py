@@ -20,6 +20,7 @@ from mlxterp_engine.models.resolve import Located
 from mlxterp_engine.models.tokenizer_folder import tokens_of_folder
 from mlxterp_engine.models.tokens import Tokens
 from mlxterp_engine.models.weights_hash import weights_sha256
+from mlxterp_engine.tracing.module_outputs import Addresses
 from mlxterp_engine.tracing.proofs import Pace, measure_pace, prove
 from mlxterp_engine.tracing.sites import BLOCK_KINDS, Site, SiteTable
 
@@ -37,14 +38,19 @@ class Parts:
     tokens: Tokens
     anatomy: Anatomy
     sites: SiteTable
+    addresses: Addresses
     card: ModelCard
     pace: Pace
     place: Place
 
 
 @dataclass(frozen=True, eq=False)
-class _Loaded:
-    located: Located
+class Loaded:
+    """A network with its tokenizer, and where it is from."""
+
+    reference: str
+    provenance: str
+    sha256: str
     network: Network
     tokens: Tokens
     quantisation: str
@@ -58,22 +64,33 @@ def opening(
     backend.settle(place)
     located = yield from fetch(reference)
     sha256 = _checked_hash(located)
-    loaded = yield from _loading(located, place)
+    loaded = yield from _loading(located, sha256, place)
+    return (yield from finding_parts(loaded, place))
+
+
+def finding_parts(loaded: Loaded, place: Place) -> Generator[Step, None, Parts]:
+    """Of a model that is in memory: its parts, each proved. Yields progress."""
     yield Step(0, 2, "finding its parts")
     net, tokens = loaded.network.net, loaded.tokens
     ids = probe_ids(tokens, PACE_TOKENS)
     anatomy = discover(net, ids[:, :PROBE_TOKENS])
-    sites = SiteTable.of(reference, anatomy, _module_aliases(net, anatomy))
+    aliases = _module_aliases(net, anatomy)
+    sites = SiteTable.of(loaded.reference, anatomy, aliases)
     yield Step(1, 2, "proving its numbers")
     contracts = prove(net, anatomy, sites, ids[:, :PROBE_TOKENS])
     pace = measure_pace(net, anatomy, ids)
-    card = _card(loaded, sha256, anatomy, sites, place, contracts)
-    return Parts(net, tokens, anatomy, sites, card, pace, place)
+    card = _card(loaded, anatomy, sites, place, contracts)
+    addresses = Addresses(net, sites, aliases)
+    return Parts(net, tokens, anatomy, sites, addresses, card, pace, place)
 
 
 def open_parts(reference: str, device: Device = "auto", dtype: DTypeChoice = "auto") -> Parts:
     """`opening` without looking at its progress."""
-    steps = opening(reference, device, dtype)
+    return finished(opening(reference, device, dtype))
+
+
+def finished(steps: Generator[Step, None, Parts]) -> Parts:
+    """What such a generator returns in the end."""
     while True:
         try:
             next(steps)
@@ -99,17 +116,18 @@ def _checked_hash(located: Located) -> str:
     return found
 
 
-def _loading(located: Located, place: Place) -> Generator[Step, None, _Loaded]:
+def _loading(located: Located, sha256: str, place: Place) -> Generator[Step, None, Loaded]:
     assert located.path is not None  # fetched
     path = located.path
     yield Step(0, 1, "reading weights")
     if located.kind == "gguf":
         file = read_gguf(path)
         network = yield from load_gguf_network(file, place)
-        return _Loaded(located, network, Tokens.of(file.vocabulary), file.quantisation)
-    network = load_folder_network(path, place)
-    label = _quantisation(network.config)
-    return _Loaded(located, network, tokens_of_folder(path), label)
+        tokens, quantisation = Tokens.of(file.vocabulary), file.quantisation
+    else:
+        network = load_folder_network(path, place)
+        tokens, quantisation = tokens_of_folder(path), _quantisation(network.config)
+    return Loaded(located.reference, located.provenance, sha256, network, tokens, quantisation)
 
 
 def _quantisation(config: dict[str, Any]) -> str:
@@ -119,7 +137,11 @@ def _quantisation(config: dict[str, Any]) -> str:
 
 
 def _module_aliases(net: Any, anatomy: Anatomy) -> dict[str, Site]:
-    """MLX's own module paths for what has a site: `model.layers.7.self_attn` is attn_out."""
+    """MLX's own module paths for what has a site: `model.layers.7.self_attn` is attn_out.
+
+    Only where the module's output is the site: not where a post-norm or a multiplier follows.
+    `attention_weights` behind an attention's path is mlxterp's name for its pattern.
+    """
     paths = {id(module): path for path, module in net.named_modules()}
     places = [(anatomy.embed, Site("embed")), (anatomy.final_norm, Site("final_norm"))]
     for index, block in enumerate(anatomy.blocks):
@@ -128,12 +150,16 @@ def _module_aliases(net: Any, anatomy: Anatomy) -> dict[str, Site]:
             if len(terms) == 1 and terms[0].coefficient == 1:
                 places.append((terms[0].module, Site(kind, index)))
     aliases = {paths[id(module)]: site for module, site in places if id(module) in paths}
-    return aliases | {"__model_output__": Site("logits")}
+    weights = {
+        f"{paths[id(block.attention.module)]}.attention_weights": Site("attn.pattern", index)
+        for index, block in enumerate(anatomy.blocks)
+        if block.attention is not None and id(block.attention.module) in paths
+    }
+    return aliases | weights | {"__model_output__": Site("logits")}
 
 
 def _card(
-    loaded: _Loaded,
-    sha256: str,
+    loaded: Loaded,
     anatomy: Anatomy,
     sites: SiteTable,
     place: Place,
@@ -142,10 +168,10 @@ def _card(
     network, config = loaded.network, loaded.network.config
     text_config = config.get("text_config", config)
     return ModelCard(
-        reference=loaded.located.reference,
+        reference=loaded.reference,
         architecture=str(config.get("model_type", "unknown")),
-        provenance=loaded.located.provenance,
-        sha256=sha256,
+        provenance=loaded.provenance,
+        sha256=loaded.sha256,
         layers=len(anatomy.blocks),
         heads=anatomy.heads,
         kv_heads=anatomy.kv_heads,

@@ -12,7 +12,16 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-WITH_MLX = ("models", "tracing", "techniques", "interpretable", "opening", "running", "vocabulary")
+WITH_MLX = (
+    "interpretable",
+    "models",
+    "notebook",
+    "opening",
+    "running",
+    "techniques",
+    "tracing",
+    "vocabulary",
+)
 
 
 def fresh(code: str) -> str:

@@ -48,7 +48,7 @@ def load_gguf_network(model: GGUFModel, place: Place) -> Generator[Step, None, N
         net.load_weights(weights)
     except ValueError as error:
         raise BadInput(f"{model.path} does not fit its own header: {error}") from None
-    return _finished(net, model.config)
+    return network_of(net, model.config)
 
 
 def load_folder_network(folder: Path, place: Place) -> Network:
@@ -69,7 +69,7 @@ def load_folder_network(folder: Path, place: Place) -> Network:
     if place.dtype is not None:
         dequantise(net, DTYPES[place.dtype])
         net.set_dtype(DTYPES[place.dtype])
-    return _finished(net, config)
+    return network_of(net, config)
 
 
 def architecture_file(model_type: str) -> ModuleType:
@@ -118,7 +118,8 @@ def _dense(layer: Any, dtype: mx.Dtype) -> nn.Module:
     return dense
 
 
-def _finished(net: nn.Module, config: dict[str, Any]) -> Network:
+def network_of(net: nn.Module, config: dict[str, Any]) -> Network:
+    """A module that has its weights, evaluated and out of training. config: mlx-lm's keys."""
     net.eval()
     mx.eval(net.parameters())
     arrays = [value for _, value in tree_flatten(net.parameters())]

@@ -15,7 +15,7 @@ def test_recording_every_site_changes_no_bit_of_the_logits(tiny):
     ids = mx.array([tiny.encode(TEXT)])
     with tiny.trace(TEXT) as trace:
         assert mx.array_equal(trace.logits, tiny.net(ids))
-    assert len(trace.activations) == 1 + 4 * 11 + 2
+    assert len(trace.activations.sites) == 1 + 4 * 11 + 2
 
 
 def test_the_residual_stream_adds_up_in_every_block(tiny):

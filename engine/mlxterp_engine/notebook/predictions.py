@@ -1,0 +1,49 @@
+"""From rows of logits to the tokens that they favour."""
+
+from __future__ import annotations
+
+from mlxterp_engine.backend import as_numpy
+from mlxterp_engine.experiments.errors import BadInput
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+# Of a float32 mean of squares over a row, and what a norm's own epsilon takes off a small one.
+NORMED_TOLERANCE = 1e-3
+
+
+def top_tokens(logits: mx.array, top_k: int) -> list[list[tuple[int, float]]]:
+    """The best ids of each row with their logits, best first, equal ones by id.
+
+    logits [row, vocab] -> [row][k]. BadInput: top_k outside the vocabulary, a NaN.
+    """
+    values = as_numpy(logits.astype(mx.float32))
+    vocab = values.shape[-1]
+    if not 1 <= top_k <= vocab:
+        raise BadInput(f"top_k is {top_k}; give a number from 1 to {vocab}")
+    if np.isnan(values).any():
+        raise BadInput("these logits hold NaN, so that nothing is the best; look where it began")
+    return [_best(row, top_k) for row in values]
+
+
+def _best(row: np.ndarray, k: int) -> list[tuple[int, float]]:
+    ids = np.sort(np.argpartition(row, -k)[-k:])
+    ids = ids[np.argsort(-row[ids], kind="stable")]
+    return [(int(i), float(row[i])) for i in ids]
+
+
+def is_normed(rows: mx.array, norm: nn.Module | None) -> bool:
+    """Whether every row looks like an output of this norm. rows [row, d_model].
+
+    Divided by the norm's weights such a row has a mean square of 1; a state of the residual
+    stream has that by a rare chance only. False for norms of another kind than MLX's own two.
+    """
+    if not isinstance(norm, nn.RMSNorm | nn.LayerNorm) or "weight" not in norm:
+        return False
+    rows = rows.astype(mx.float32)
+    if "bias" in norm:
+        rows = rows - norm["bias"]
+    unit = rows / norm["weight"].astype(mx.float32)
+    squares = as_numpy((unit * unit).mean(axis=-1))
+    return bool(np.all(np.abs(squares - 1) < NORMED_TOLERANCE))

@@ -1,0 +1,57 @@
+"""What may stand for a prompt in Python: text, ids, or several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any
+
+from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.experiments.result import ModelCard
+
+import mlx.core as mx
+import numpy as np
+
+Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | mx.array | np.ndarray
+"""A text, texts, ids [pos], rows of ids, or an array of ids [pos] or [batch, pos]."""
+
+
+def rows_of(prompt: Prompt, encode: Callable[[str], list[int]], card: ModelCard) -> list[list[int]]:
+    """The ids of each prompt. BadInput for ids that the model has not, and for too many."""
+    rows = [encode(each) if isinstance(each, str) else _ids(each) for each in _several(prompt)]
+    for row in rows:
+        _check(row, card)
+    return rows
+
+
+def _several(prompt: Any) -> list[Any]:
+    """Prompts, each a text or a row of ids."""
+    if isinstance(prompt, str):
+        return [prompt]
+    if isinstance(prompt, mx.array | np.ndarray):
+        prompt = np.array(prompt).tolist()
+    given: list[Any] = list(prompt) if isinstance(prompt, Sequence) else [prompt]
+    if given and all(isinstance(each, str | Sequence | mx.array) for each in given):
+        return given
+    return [given]
+
+
+def _ids(row: Any) -> list[int]:
+    values: Any = row.tolist() if isinstance(row, mx.array) else row
+    odd = [v for v in values if isinstance(v, bool) or not isinstance(v, Integral)]
+    if odd:
+        raise BadInput(f"{odd[0]!r} is no token id; give a text, or whole numbers")
+    return [int(value) for value in values]
+
+
+def _check(ids: list[int], card: ModelCard) -> None:
+    if not ids:
+        raise BadInput("the prompt has no tokens; give some text, or at least one token id")
+    bad = [i for i in ids if not 0 <= i < card.vocab_size]
+    if bad:
+        raise BadInput(f"token id {bad[0]} is outside 0..{card.vocab_size - 1}")
+    if card.context and len(ids) > card.context:
+        raise BadInput(
+            f"the prompt has {len(ids)} tokens and {card.reference} reads at most "
+            f"{card.context}; shorten it"
+        )
