@@ -1,0 +1,1 @@
+"""Texts to measure on and to train on, split once and for all."""

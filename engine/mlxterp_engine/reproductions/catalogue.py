@@ -1,0 +1,33 @@
+"""The reproductions there are. A new one is a line here and a file of its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mlxterp_engine.experiments.errors import BadInput
+
+
+class Entry(NamedTuple):
+    """where: the module that makes the card. about: one line for a list."""
+
+    title: str
+    paper: str
+    about: str
+    where: str
+
+
+REPRODUCTIONS = {
+    "logit-lens": Entry(
+        "The logit lens",
+        "nostalgebraist 2020; Belrose et al. 2023, arXiv 2303.08112",
+        "where predictions form, how biased the lens is, whether it echoes its input",
+        "logit_lens",
+    ),
+}
+
+
+def entry(name: str) -> Entry:
+    """BadInput for a name that there is not."""
+    if name not in REPRODUCTIONS:
+        raise BadInput(f"there is no reproduction {name!r}; there are: {', '.join(REPRODUCTIONS)}")
+    return REPRODUCTIONS[name]
