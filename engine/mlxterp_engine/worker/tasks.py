@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import AnyRequest, ModelCard, Result
-from mlxterp_engine.experiments.request import DEFAULT_MODEL, Device, DTypeChoice
+from mlxterp_engine.experiments.request import DEFAULT_MODEL, Device, DTypeChoice, check_range
+from mlxterp_engine.reproductions.card import Card
+from mlxterp_engine.reproductions.catalogue import entry
 
 import msgspec
 
@@ -30,6 +32,26 @@ class Examine(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag="
     """Device, BLAS, numeric parity, versions, folders."""
 
     device: Device = "auto"
+
+
+class Reproduce(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag="reproduce"):
+    """Repeat a paper's experiments and make its card.
+
+    card: the reproduction's name. out: an absolute folder for card.md, card.json and the
+    arrays; None: one beside the research log.
+    """
+
+    card: str
+    model: str = DEFAULT_MODEL
+    fast: bool = False
+    seed: int = 0
+    device: Device = "auto"
+    dtype: DTypeChoice = "auto"
+    out: str | None = None
+
+    def __post_init__(self) -> None:
+        entry(self.card)
+        check_range("seed", self.seed, 0, 2**32 - 1)
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,5 +97,12 @@ class Examined(msgspec.Struct, frozen=True, tag="examined"):
     findings: list[Finding]
 
 
-Task = AnyRequest | OpenModel | GetModel | ListModels | Examine
-Outcome = Result | ModelOpened | ModelFetched | ModelsListed | Examined
+class CardMade(msgspec.Struct, frozen=True, tag="card-made"):
+    """folder: where card.md, card.json and figures.npz were written."""
+
+    card: Card
+    folder: str
+
+
+Task = AnyRequest | OpenModel | GetModel | ListModels | Examine | Reproduce
+Outcome = Result | ModelOpened | ModelFetched | ModelsListed | Examined | CardMade
