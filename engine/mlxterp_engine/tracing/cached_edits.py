@@ -15,7 +15,7 @@ from typing import Any
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.models.anatomy_parts import Anatomy
 from mlxterp_engine.tracing.forward import forward
-from mlxterp_engine.tracing.interventions import Edit, Operation, at
+from mlxterp_engine.tracing.interventions import Edit, Operation, at, draws
 from mlxterp_engine.tracing.positions import rows
 from mlxterp_engine.tracing.sites import HEAD_KINDS, Site
 
@@ -35,6 +35,7 @@ def for_generation(
     prompt: tokens of the prompt; read: those that the network may read in all. BadInput for an
     edit that would mean another thing with a cache.
     """
+    _refuse_drawn_patterns(edits)
     _refuse_forgotten(net, anatomy, edits, read)
     _refuse_other_forms(net, anatomy, edits)
     resolved = [edit.resolved(prompt, read) for edit in edits]
@@ -75,6 +76,16 @@ class _Causal:
             return mx.where(past, at(self.operation, positions)(x), x)
 
         return apply
+
+
+def _refuse_drawn_patterns(edits: Sequence[Edit]) -> None:
+    """A draw depends on the width of what it is added to: here on how much was read."""
+    for edit in edits:
+        if edit.site.kind == "attn.pattern" and draws(edit.operation):
+            raise BadInput(
+                f"noise at {edit.site} can't be made in a generation: a pattern widens with each "
+                "token, and a draw depends on the width; add noise to attn.q or attn.k"
+            )
 
 
 def _refuse_forgotten(net: Any, anatomy: Anatomy, edits: Sequence[Edit], read: int) -> None:

@@ -136,6 +136,13 @@ def at(operation: Operation, positions: Sequence[int]) -> Operation:
     return operation.at(positions) if isinstance(operation, AtPositions) else operation
 
 
+def draws(operation: Operation) -> bool:
+    """Whether there is noise in an operation of this module."""
+    if isinstance(operation, _Composed):
+        return any(draws(part) for part in operation.operations)
+    return isinstance(operation, _Noise)
+
+
 def _along(
     name: str, direction: mx.array, coordinate_after: Callable[[mx.array], mx.array]
 ) -> Operation:
