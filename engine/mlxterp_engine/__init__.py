@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlxterp_engine.experiments import LogitLens, Trace
     from mlxterp_engine.interpretable import InterpretableModel
+    from mlxterp_engine.notebook.head_scores import head_scores, repeated_random_tokens
     from mlxterp_engine.running import Run, run
     from mlxterp_engine.tracing import interventions
+    from mlxterp_engine.tracing.pattern_scores import (
+        duplicate_token_score,
+        first_token_score,
+        induction_score,
+        previous_token_score,
+    )
+    from mlxterp_engine.tracing.trace import attention_patterns
 
 __version__ = "0.1.0"
 
@@ -26,11 +34,32 @@ _WHERE = {
     "LogitLens": "mlxterp_engine.experiments",
     "Run": "mlxterp_engine.running",
     "Trace": "mlxterp_engine.experiments",
+    "attention_patterns": "mlxterp_engine.tracing.trace",
+    "duplicate_token_score": "mlxterp_engine.tracing.pattern_scores",
+    "first_token_score": "mlxterp_engine.tracing.pattern_scores",
+    "head_scores": "mlxterp_engine.notebook.head_scores",
+    "induction_score": "mlxterp_engine.tracing.pattern_scores",
     "interventions": "mlxterp_engine.tracing",
+    "previous_token_score": "mlxterp_engine.tracing.pattern_scores",
+    "repeated_random_tokens": "mlxterp_engine.notebook.head_scores",
     "run": "mlxterp_engine.running",
 }
 
-__all__ = ["InterpretableModel", "LogitLens", "Run", "Trace", "interventions", "run"]
+__all__ = [
+    "InterpretableModel",
+    "LogitLens",
+    "Run",
+    "Trace",
+    "attention_patterns",
+    "duplicate_token_score",
+    "first_token_score",
+    "head_scores",
+    "induction_score",
+    "interventions",
+    "previous_token_score",
+    "repeated_random_tokens",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,11 @@ class Tokens:
         )
 
     @property
+    def special_ids(self) -> frozenset[int]:
+        """Tokens that mark something and stand for no text: BOS, ends, turns, padding."""
+        return frozenset(i for i, token in self._added.items() if token.special)
+
+    @property
     def has_chat_template(self) -> bool:
         return self._template is not None
 

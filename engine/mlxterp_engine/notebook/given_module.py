@@ -117,6 +117,7 @@ class IdsOnly(Tokens):
         self.eos_ids = ()
         self.adds_bos = False
         self._template = None
+        self._added = {}
 
     def encode(self, text: str, bos: Bos = "auto", chat: bool = False) -> list[int]:
         self._refuse(f"the text {text!r} can't be read")

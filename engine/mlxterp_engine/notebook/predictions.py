@@ -28,8 +28,10 @@ def top_tokens(logits: mx.array, top_k: int) -> list[list[tuple[int, float]]]:
 
 
 def _best(row: np.ndarray, k: int) -> list[tuple[int, float]]:
-    ids = np.sort(np.argpartition(row, -k)[-k:])
-    ids = ids[np.argsort(-row[ids], kind="stable")]
+    least = np.partition(row, -k)[-k]
+    above = np.flatnonzero(row > least)
+    equal = np.flatnonzero(row == least)[: k - len(above)]
+    ids = np.concatenate([above[np.argsort(-row[above], kind="stable")], equal])
     return [(int(i), float(row[i])) for i in ids]
 
 

@@ -1,0 +1,118 @@
+"""The tutorials' plan is the specification: its blocks run as they stand in it.
+
+`plan/` holds them word for word. What a test changes (import line, model, sizes) is listed in
+it, and has to be in the block. The tuned lens, causal tracing and SAE blocks come with those
+techniques: see engine/API.md.
+"""
+
+from pathlib import Path
+
+from mlxterp_engine import interventions as iv
+from mlxterp_engine import repeated_random_tokens
+
+import mlx.core as mx
+import pytest
+
+PLAN = Path(__file__).parent / "plan"
+OURS = {
+    "from mlxterp import": "from mlxterp_engine import",
+    '"mlx-community/Llama-3.2-1B-Instruct"': '"smollm2-135m"',
+}
+
+
+@pytest.fixture(autouse=True)
+def opened_once(smol, monkeypatch):
+    """The blocks open the default model; here they get the one that is open."""
+    import mlxterp_engine.interpretable
+
+    def opened(reference):
+        assert reference == "smollm2-135m"
+        return smol
+
+    monkeypatch.setattr(mlxterp_engine.interpretable, "InterpretableModel", opened)
+
+
+def run_block(name: str, changes: dict[str, str]) -> dict[str, object]:
+    """Execute a block of the plan with these changes; returns its variables."""
+    code = (PLAN / f"{name}.txt").read_text(encoding="utf-8")
+    for before, after in (OURS | changes).items():
+        assert before in code, f"the plan's block has no {before!r}"
+        code = code.replace(before, after)
+    variables: dict[str, object] = {}
+    exec(compile(code, f"{name}.txt", "exec"), variables)
+    return variables
+
+
+def test_the_logit_lens_block_ends_at_paris(capsys):
+    ran = run_block("logit_lens", {"[0, 4, 8, 12, 15]": "[0, 8, 16, 24, 29]"})
+    results, printed = ran["results"], capsys.readouterr().out
+    assert list(results) == [0, 8, 16, 24, 29]
+    assert [len(row) for row in results.values()] == [5] * 5
+    assert results[29][-1][0][2] == " Paris"
+    assert results[0][-1][0][2] != " Paris"
+    assert "Layer 29: ' Paris'" in printed
+    assert "logit lens" in printed  # plot=True drew a table, and results are what they were
+
+
+def test_the_steering_block_moves_the_prediction_and_no_strength_moves_nothing(smol, capsys):
+    ran = run_block("steering", {})
+    normal, steered = ran["normal_output"], ran["steered_output"]
+    assert mx.abs(normal - steered)[0, -1].max().item() > 0.5
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [
+        f"Normal: {smol.get_token_predictions(normal[0, -1], top_k=5)}",
+        f"Steered: {smol.get_token_predictions(steered[0, -1], top_k=5)}",
+    ]
+    nothing = {"model.model.layers.10": iv.add_vector(ran["steering_vector"] * 0.0)}
+    with smol.trace(ran["test_prompt"], interventions=nothing):
+        unsteered = smol.output.save()
+    assert mx.array_equal(unsteered, normal)
+
+
+def test_the_steering_block_adds_its_vector_to_the_residual_stream(smol):
+    ran = run_block("steering", {})
+    site, vector = "blocks.10.resid_post", ran["steering_vector"] * 2.0
+    edits = {site: iv.add_vector(vector)}
+    with smol.trace("This movie is") as clean, smol.trace("This movie is", edits) as steered:
+        assert mx.array_equal(steered.activations[site], clean.activations[site] + vector)
+        assert mx.array_equal(steered.logits, ran["steered_output"])
+
+
+def test_the_induction_block_ablates_attention_and_changes_predictions(smol, capsys):
+    """The block forgets to import `interventions`; with it, it runs."""
+    imports = {"import InterpretableModel\n": "import InterpretableModel, interventions as iv\n"}
+    ran = run_block("induction_heads", imports)
+    lines = capsys.readouterr().out.splitlines()
+    count = len(ran["tokens"])
+    assert lines[0] == f"Tokens: {smol.to_str_tokens('The cat sat on the mat. The cat')}"
+    assert lines[1:31] == [f"Layer {n} attention shape: (1, {count}, 576)" for n in range(30)]
+    with smol.trace(ran["test_prompt"]) as clean:
+        intact = smol.get_token_predictions(clean.logits[0, -1], top_k=3)
+    changed = [line for line in lines[31:] if not line.endswith(str(words(smol, intact)))]
+    assert [line.split(":")[0] for line in lines[31:]] == [f"Layer {n} ablated" for n in (4, 5, 6)]
+    assert any(line.startswith("Layer 5") for line in changed)
+    assert mx.abs(ran["ablated_output"] - clean.logits).max().item() > 0.1
+
+
+def test_attention_of_a_block_with_induction_heads_is_needed_for_what_repeats(smol):
+    """Block 18 holds the best one (18.6); block 4 has none. Loss in nats, at repeated tokens."""
+    ids = repeated_random_tokens(smol, length=25, batch=1)
+    knocked_out = {
+        block: second_half_loss(smol, ids, {f"model.layers.{block}.self_attn": iv.zero_out})
+        for block in (4, 18)
+    }
+    intact = second_half_loss(smol, ids, {})
+    assert knocked_out[18] - intact > 1
+    assert abs(knocked_out[4] - intact) < 0.5
+
+
+def second_half_loss(model, ids, interventions):
+    with model.trace(ids, interventions) as trace:
+        logits = trace.logits[0, :-1]
+    targets = mx.array(ids[0, 1:])[:, None]
+    loss = mx.logsumexp(logits, axis=-1) - mx.take_along_axis(logits, targets, axis=-1)[:, 0]
+    return loss[ids.shape[1] // 2 - 1 :].mean().item()
+
+
+def words(model, ids):
+    return [model.token_to_str(i) for i in ids]
