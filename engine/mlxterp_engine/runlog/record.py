@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
-from mlxterp_engine.experiments import Contract, ModelCard, Price
+from mlxterp_engine.experiments import BadInput, Contract, ModelCard, Price
 
 import msgspec
 
 RunState = Literal["running", "done", "cancelled", "failed"]
+LONGEST_TAG = 60
+
+
+def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Each tag once, in the order given. BadInput for what can't be a tag."""
+    for tag in tags:
+        if not tag.strip() or tag != tag.strip() or not tag.isprintable():
+            raise BadInput(f"{tag!r} can't be a tag; give a word or a few, without line breaks")
+        if len(tag) > LONGEST_TAG:
+            raise BadInput(f"the tag {tag[:20]!r}… has {len(tag)} letters; at most {LONGEST_TAG}")
+    return tuple(dict.fromkeys(tags))
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +34,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     parent: int | None = None
     tags: tuple[str, ...] = ()
     note: str = ""
+
+    def __post_init__(self) -> None:
+        checked_tags(self.tags)
+
+
+NOTHING_SAID = Recording()
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +67,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     request: the parameters, experiment's name first, as `request_from` reads them. figures:
     the headline numbers by name. seconds: of the computation alone. result_sha256: over names,
     dtypes, shapes and bytes of the arrays. kept: what of a cancelled run is there, in words.
+    folder: where the request's relative paths begin. deleted: when it was hidden, if it is.
     outcome: what came out, held against the hypothesis by whoever ran it.
     """
 
@@ -56,7 +75,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     request: dict[str, Any]
     state: RunState
     created: float
+    folder: str = "/"
     ended: float | None = None
+    deleted: float | None = None
     reason: str = ""
     kept: str = ""
     model: ModelCard | None = None

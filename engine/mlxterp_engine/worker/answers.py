@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from mlxterp_engine.experiments import BadInput, EngineError, Price, Request, Result, RunFailed
+from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.worker import protocol
 from mlxterp_engine.worker.archive import Archive, merged
 from mlxterp_engine.worker.connection import Connection
@@ -72,6 +73,8 @@ class Answers:
                 return self._cancel(job_id)
             case protocol.Save(job=job_id, out=out):
                 return await self._save(job_id, out)
+            case protocol.CompareRuns(first=first, second=second):
+                return await asyncio.to_thread(self._compare, first, second)
             case protocol.Jobs():
                 return protocol.JobList(self._infos())
             case protocol.Status():
@@ -85,7 +88,7 @@ class Answers:
         if call.out is not None:
             await self._check_out(call.task, call.out)
         price = self._price(call.task)
-        job = self._queue.submit(call.task, call.out, price, call.folder)
+        job = self._queue.submit(call.task, call.out, price, call.folder, call.recording)
         self._note(job)
         client.watch(Watching(job))
         return protocol.Accepted(job.id, job.price)
@@ -139,6 +142,13 @@ class Answers:
         self._check_writable(out)
         self._write(_result(job_id, self._kept.ending(job_id)), out)
 
+    def _compare(self, first: int, second: int) -> AnyReply:
+        """In a thread of its own: large results take a while, and jobs need not wait."""
+        from mlxterp_engine.runlog.compare import compare  # numpy
+
+        with RunLog.open() as log:
+            return protocol.Compared(compare(log.result(first), log.result(second)))
+
     def _infos(self) -> list[JobInfo]:
         return merged(self._queue.infos(), self._kept.infos())
 
@@ -155,6 +165,7 @@ class Answers:
             peak=peak,
             state=self._runner.state,
             reason=self._runner.reason,
+            log_trouble=self._runner.recorder.trouble,
         )
 
     def _shutdown(self, force: bool) -> AnyReply:

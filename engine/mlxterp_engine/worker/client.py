@@ -30,10 +30,12 @@ from mlxterp_engine.experiments import (
     Started,
     Step,
 )
+from mlxterp_engine.runlog.comparison import Comparison
+from mlxterp_engine.runlog.record import NOTHING_SAID, Recording
 from mlxterp_engine.worker import launch, log_file, protocol
 from mlxterp_engine.worker.launch import Line, NoEngine
 from mlxterp_engine.worker.protocol import AnyCall, AnyNotice, AnyReply, EngineStatus, JobInfo
-from mlxterp_engine.worker.references import seen_from_here
+from mlxterp_engine.worker.references import seen_from
 from mlxterp_engine.worker.tasks import Outcome, Task
 from mlxterp_engine.worker.wire import READ_AHEAD, FrameTooLong, read_frame
 
@@ -62,10 +64,14 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class Job:
-    """One task on its way. `seq` is the number of the next event it expects."""
+    """One task on its way. `seq` is the number of the next event it expects.
+
+    run: where the research log keeps it, known once it has ended; None when it is not kept.
+    """
 
     def __init__(self, id: str, price: Price | None = None, seq: int = 0) -> None:
         self.id = id
+        self.run: int | None = None
         self.price = price
         self.seq = seq
         self._unread: deque[Progress] = deque()
@@ -103,6 +109,8 @@ class Job:
         if event.seq < self.seq or self.ended:
             return
         self.seq = event.seq + 1
+        if isinstance(event.body, protocol.Ending):
+            self.run = event.body.run
         match event.body:
             case protocol.Finished():
                 self._end(event.body)
@@ -211,11 +219,18 @@ class Engine:
         """The file to which the engine writes what it has to say."""
         return self._line.log
 
-    async def submit(self, task: Task, out: str | None = None) -> Job:
+    async def submit(
+        self,
+        task: Task,
+        out: str | None = None,
+        recording: Recording | None = NOTHING_SAID,
+        folder: str | None = None,
+    ) -> Job:
         """Queue a task; `out` is an absolute .npz path that the engine writes at the end.
 
         Raises BadInput when refused. The job's events begin at once. Relative paths in the
-        task are taken from this process's working folder.
+        task begin in `folder`, by default this process's working folder. recording: what the
+        research log keeps beside an experiment; None leaves nothing behind.
         """
         job = Job("")
 
@@ -223,7 +238,8 @@ class Engine:
             job.id, job.price = reply.job, reply.price
             self._jobs[job.id] = [job]
 
-        submit = protocol.Submit(seen_from_here(task), out, folder=os.getcwd())
+        place = folder or os.getcwd()
+        submit = protocol.Submit(seen_from(place, task), out, place, recording)
         await self._ask(submit, protocol.Accepted, accepted)
         return job
 
@@ -243,7 +259,9 @@ class Engine:
 
     async def estimate(self, task: Task) -> Price | None:
         """What the task would cost on the open model; None when that can't be said."""
-        return (await self._ask(protocol.Estimate(seen_from_here(task)), protocol.Priced)).price
+        return (
+            await self._ask(protocol.Estimate(seen_from(os.getcwd(), task)), protocol.Priced)
+        ).price
 
     async def tokenize(
         self, text: str, bos: Literal["auto", "on", "off"] = "auto", chat: bool = False
@@ -266,6 +284,10 @@ class Engine:
     async def save(self, job_id: str, out: str) -> None:
         """Write an ended job's result to an absolute .npz path."""
         await self._ask(protocol.Save(job_id, out), protocol.Done)
+
+    async def compare(self, first: int, second: int) -> Comparison:
+        """How far run `second` lies from run `first`. BadInput when either has no result."""
+        return (await self._ask(protocol.CompareRuns(first, second), protocol.Compared)).comparison
 
     async def shutdown(self, force: bool = False) -> None:
         """Stop the engine, and wait until it is gone. BadInput while jobs run, unless forced."""

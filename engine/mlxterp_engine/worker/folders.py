@@ -25,12 +25,17 @@ def home() -> Path | None:
 
 def runtime_folder() -> Path:
     """For the socket and the lock: mode 0700, and short enough for a socket path."""
-    return _private(_short(_runtime_place()))
+    return private_folder(_short(_runtime_place()))
 
 
 def state_folder() -> Path:
     """For logs and for the outcomes of jobs."""
-    return _private(_place("state"))
+    return private_folder(_place("state"))
+
+
+def data_folder() -> Path:
+    """For what is to be kept: the research log and its results."""
+    return private_folder(_place("data"))
 
 
 def config_folder() -> Path:
@@ -54,7 +59,7 @@ def run_log_path() -> Path:
 
 def jobs_folder() -> Path:
     """One file for each job that has ended."""
-    return _private(state_folder() / "jobs")
+    return private_folder(state_folder() / "jobs")
 
 
 def _place(kind: str) -> Path:
@@ -64,6 +69,7 @@ def _place(kind: str) -> Path:
 
     return {
         "state": platformdirs.user_state_path,
+        "data": platformdirs.user_data_path,
         "config": platformdirs.user_config_path,
     }[kind](NAME, appauthor=False)
 
@@ -103,7 +109,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _private(folder: Path) -> Path:
+def private_folder(folder: Path) -> Path:
     """The folder, made if need be, ours, and closed to everybody else."""
     status = _made(folder).stat()
     if status.st_uid != os.getuid():

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import AnyPart, BadInput, Price, Started, Step
+from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.job_ids import JobIds
 from mlxterp_engine.worker.protocol import (
     ENDED,
@@ -51,10 +52,18 @@ class Job:
     """A task and what became of it so far. Changed by its queue alone."""
 
     def __init__(
-        self, id: str, task: Task, out: str | None, price: Price | None, folder: str
+        self,
+        id: str,
+        task: Task,
+        out: str | None,
+        price: Price | None,
+        folder: str,
+        recording: Recording | None,
     ) -> None:
         self.id = id
         self.folder = folder
+        self.recording = recording
+        self.run: int | None = None
         self.task = task
         self.out = out
         self.price = price
@@ -90,6 +99,7 @@ class Job:
             started=self.started,
             ended=self.ended,
             reason=self.reason,
+            run=self.run,
         )
 
     def ended_info(self, ending: Ending) -> JobInfo:
@@ -159,7 +169,12 @@ class JobQueue:
         self._changed = threading.Condition()
 
     def submit(
-        self, task: Task, out: str | None = None, price: Price | None = None, folder: str = "/"
+        self,
+        task: Task,
+        out: str | None = None,
+        price: Price | None = None,
+        folder: str = "/",
+        recording: Recording | None = None,
     ) -> Job:
         """Raises BadInput when too many wait already, or when the engine is stopping."""
         with self._changed:
@@ -170,7 +185,7 @@ class JobQueue:
                     f"{MOST_WAITING} jobs are waiting already; "
                     "cancel some: mlxterp-tui jobs cancel ID"
                 )
-            job = Job(self._ids.next(), task, out, price, folder)
+            job = Job(self._ids.next(), task, out, price, folder, recording)
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._changed.notify_all()
@@ -194,6 +209,12 @@ class JobQueue:
                 job.progress = _share(body)
                 job.what = body.what
             job.append(body)
+        self.on_change(job)
+
+    def noted(self, job: Job, run: int | None) -> None:
+        """The research log keeps the job as this run, or could not keep it."""
+        with self._changed:
+            job.run = run
         self.on_change(job)
 
     def end(self, job: Job, ending: Ending) -> None:

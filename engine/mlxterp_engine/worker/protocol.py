@@ -12,11 +12,13 @@ import struct
 from typing import Literal
 
 from mlxterp_engine.experiments import AnyPart, ModelCard, Price, Started, Step
+from mlxterp_engine.runlog.comparison import Comparison
+from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.tasks import Outcome, Task
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 MAX_FRAME = 1 << 30
 LENGTH = struct.Struct("<I")
 
@@ -35,12 +37,14 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 class Submit(msgspec.Struct, frozen=True, tag="submit"):
     """Queue a task. `out`: an absolute .npz path that the engine writes at the end.
 
-    folder: where the task's relative paths begin.
+    folder: where the task's relative paths begin. recording: what the log is to keep beside the
+    run; None leaves nothing behind. Tasks that are no experiments are never recorded.
     """
 
     task: Task
     out: str | None = None
     folder: str = "/"
+    recording: Recording | None = None
 
 
 class Estimate(msgspec.Struct, frozen=True, tag="estimate"):
@@ -89,7 +93,26 @@ class Save(msgspec.Struct, frozen=True, tag="save"):
     out: str
 
 
-AnyCall = Hello | Submit | Estimate | Cancel | Watch | Jobs | Tokenize | Status | Shutdown | Save
+class CompareRuns(msgspec.Struct, frozen=True, tag="compare-runs"):
+    """How far the result of run `second` lies from that of run `first`; answered at once."""
+
+    first: int
+    second: int
+
+
+AnyCall = (
+    Hello
+    | Submit
+    | Estimate
+    | Cancel
+    | Watch
+    | Jobs
+    | Tokenize
+    | Status
+    | Shutdown
+    | Save
+    | CompareRuns
+)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -101,7 +124,10 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the job list. progress: 0..1. started, ended: seconds since the epoch."""
+    """A line of the job list. progress: 0..1. started, ended: seconds since the epoch.
+
+    run: its number in the research log, from when its computation began.
+    """
 
     id: str
     experiment: str
@@ -115,12 +141,14 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True):
     started: float | None = None
     ended: float | None = None
     reason: str = ""
+    run: int | None = None
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="engine-status"):
     """The engine as it is now. memory: bytes that MLX holds; peak: the most it held.
 
     state: `starting` while MLX is being imported, `broken` when that failed (see `reason`).
+    log_trouble: why the last run was not recorded, when it should have been.
     """
 
     pid: int
@@ -133,6 +161,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True, tag="engine-status
     peak: int = 0
     state: EngineState = "ready"
     reason: str = ""
+    log_trouble: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -151,6 +180,10 @@ class Tokenized(msgspec.Struct, frozen=True, tag="tokenized"):
     tokens: list[str]
 
 
+class Compared(msgspec.Struct, frozen=True, tag="compared"):
+    comparison: Comparison
+
+
 class JobList(msgspec.Struct, frozen=True, tag="job-list"):
     jobs: list[JobInfo]
 
@@ -167,7 +200,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     exit_status: int = 2
 
 
-AnyReply = EngineStatus | Accepted | Priced | Tokenized | JobList | Done | Refused
+AnyReply = EngineStatus | Accepted | Priced | Tokenized | Compared | JobList | Done | Refused
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
@@ -178,18 +211,23 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
 # What the engine tells of a job.
 
 
+# `run`, in each ending: the run of the log that keeps it. It is on disk when this is sent.
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     outcome: Outcome
+    run: int | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     reason: str
     details: str = ""
     exit_status: int = 3
+    run: int | None = None
 
 
 class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
-    pass
+    run: int | None = None
 
 
 Ending = Finished | Failed | Cancelled
@@ -226,7 +264,13 @@ class EngineChanged(msgspec.Struct, frozen=True, tag="engine-changed"):
     details: str = ""
 
 
-AnyNotice = JobChanged | ModelChanged | EngineStopping | EngineChanged
+class LogTrouble(msgspec.Struct, frozen=True, tag="log-trouble"):
+    """A run could not be recorded, or the log had to be mended. Said once for each reason."""
+
+    reason: str
+
+
+AnyNotice = JobChanged | ModelChanged | EngineStopping | EngineChanged | LogTrouble
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):

@@ -11,16 +11,17 @@ from mlxterp_engine.worker.tasks import Task
 import msgspec
 
 
-def seen_from_here(task: Task) -> Task:
-    """The task with its model's path, if it is one, made absolute."""
+def seen_from(folder: str, task: Task) -> Task:
+    """The task with its model's path, if it is one, made absolute: it begins in this folder."""
     model = getattr(task, "model", None)
-    if model is None or not _is_path(model):
+    if model is None or not _is_path(model, folder):
         return task
-    return msgspec.structs.replace(task, model=os.path.abspath(Path(model).expanduser()))
+    path = os.path.join(folder, Path(model).expanduser())
+    return msgspec.structs.replace(task, model=os.path.abspath(path))
 
 
-def _is_path(model: str) -> bool:
-    """Written like a path, or a folder of that name is here. Bare names are the catalogue's."""
+def _is_path(model: str, folder: str) -> bool:
+    """Written like a path, or a folder of that name is there. Bare names are the catalogue's."""
     if re.match(r"[./~]", model) or model.endswith(".gguf"):
         return True
-    return os.sep in model and Path(model).exists()
+    return os.sep in model and Path(folder, model).exists()

@@ -7,19 +7,21 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Generator
-from typing import Protocol
+from typing import Protocol, cast
 
 from mlxterp_engine.experiments import (
     AnyPart,
     EngineError,
     ModelCard,
     Price,
+    Request,
     Result,
     RunCancelled,
     RunFailed,
     Started,
     Step,
 )
+from mlxterp_engine.runlog.recording import Known, Recorder, Steps
 from mlxterp_engine.worker.archive import Archive
 from mlxterp_engine.worker.jobs import Job, JobQueue, task_name
 from mlxterp_engine.worker.protocol import (
@@ -30,6 +32,7 @@ from mlxterp_engine.worker.protocol import (
     EngineState,
     Failed,
     Finished,
+    LogTrouble,
     ModelChanged,
     TooLarge,
 )
@@ -40,6 +43,9 @@ logger = logging.getLogger(__name__)
 MEMORY_INTERVAL = 0.5  # seconds between two looks at what MLX holds
 
 
+Working = Generator[Started | Step | AnyPart, None, Outcome]
+
+
 class Workbench(Protocol):
     """What the runner drives. Only `price` and `tokenize` are called from another thread."""
 
@@ -48,7 +54,7 @@ class Workbench(Protocol):
 
     def price(self, task: Task) -> Price | None: ...
 
-    def perform(self, task: Task) -> Generator[Started | Step | AnyPart, None, Outcome]: ...
+    def perform(self, task: Task) -> Working: ...
 
     def tokenize(self, text: str, bos: str, chat: bool) -> tuple[list[int], list[str]]: ...
 
@@ -64,7 +70,9 @@ class Runner:
         archive: Archive | None,
         tell: Callable[[AnyNotice], None],
         write: Callable[[Result, str], None],
+        recorder: Recorder | None = None,
     ) -> None:
+        self.recorder = recorder or Recorder(tell=lambda reason: tell(LogTrouble(reason)))
         self.workbench: Workbench | None = None
         self.state: EngineState = "starting"
         self.reason = ""
@@ -115,23 +123,24 @@ class Runner:
 
     def _ending(self, job: Job) -> Ending:
         try:
-            return Finished(self._outcome(job))
+            return Finished(self._outcome(job), job.run)
         except RunCancelled:
-            return Cancelled()
+            return Cancelled(job.run)
         except EngineError as error:
-            return Failed(str(error), error.details, error.exit_status)
+            return Failed(str(error), error.details, error.exit_status, job.run)
         except Exception as error:  # a fault of ours must end the job, not the engine
             logger.exception("job %s failed", job.id)
             return Failed(
                 f"{type(error).__name__} while running {task_name(job.task)}: {_one_line(error)}",
                 traceback.format_exc(),
+                run=job.run,
             )
 
     def _outcome(self, job: Job) -> Outcome:
         if self.workbench is None:
             raise RunFailed(self.reason, self.details)
         _enter(job.folder)
-        parts = self.workbench.perform(job.task)
+        parts = self._recorded(job, self.workbench.perform(job.task))
         try:
             while not job.cancelled.is_set():
                 self._queue.post(job, next(parts))
@@ -142,6 +151,22 @@ class Runner:
             parts.close()
             os.chdir("/")  # hold nobody's folder
         raise RunCancelled(f"job {job.id} was cancelled")
+
+    def _recorded(self, job: Job, steps: Working) -> Working:
+        """The job's steps, written down on the way where that was asked for."""
+        if job.recording is None or not isinstance(job.task, Request):
+            return steps
+        return self.recorder.follow(
+            job.task,
+            cast(Steps, steps),
+            job.recording,
+            known=lambda: self._known(job.task),
+            noted=lambda run: self._queue.noted(job, run),
+        )
+
+    def _known(self, task: Task) -> Known:
+        assert self.workbench is not None  # it is at work
+        return Known(self.workbench.price(task), self.workbench.card)
 
     def _saved(self, job: Job, outcome: Outcome) -> Outcome:
         if job.out is not None and isinstance(outcome, Result):

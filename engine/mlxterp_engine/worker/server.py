@@ -65,7 +65,7 @@ class Server:
         )
         self._connections: set[Connection] = set()
         self._attending: set[asyncio.Task[Any]] = set()
-        self._told: tuple[str, str] = ("", "")
+        self._told: tuple[str, str, int | None] = ("", "", None)
         self._told_until = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -173,7 +173,7 @@ class Server:
 
     def _worth_telling(self, job: Job) -> bool:
         """Every change of state; mere progress a few times a second."""
-        change, now = (job.id, job.state), self._loop.time()
+        change, now = (job.id, job.state, job.run), self._loop.time()
         if change == self._told and now < self._told_until:
             return False
         self._told, self._told_until = change, now + TELL_INTERVAL

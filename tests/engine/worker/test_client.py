@@ -360,5 +360,6 @@ async def test_a_starting_engine_tells_when_it_is_ready(home):
 
 async def test_an_engine_of_another_version_is_refused_with_the_remedy(engine, monkeypatch):
     monkeypatch.setattr(protocol, "Hello", lambda: Hello(protocol=99))
-    with pytest.raises(RunFailed, match=r"protocol 1 and this program 99.*engine restart"):
+    spoken = rf"protocol {protocol.VERSION} and this program 99.*engine restart"
+    with pytest.raises(RunFailed, match=spoken):
         await Engine.attach(start=False)

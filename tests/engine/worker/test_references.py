@@ -1,5 +1,5 @@
 from mlxterp_engine.experiments import LogitLens
-from mlxterp_engine.worker.references import seen_from_here
+from mlxterp_engine.worker.references import seen_from
 from mlxterp_engine.worker.tasks import ListModels, OpenModel
 
 import pytest
@@ -22,18 +22,18 @@ def here(tmp_path, monkeypatch):
 )
 def test_a_path_is_taken_from_the_asker_s_folder(here, written, meant):
     task = LogitLens(prompt="a", model=written)
-    assert seen_from_here(task) == LogitLens(prompt="a", model=str(here / meant))
+    assert seen_from(str(here), task) == LogitLens(prompt="a", model=str(here / meant))
 
 
 def test_a_path_may_begin_in_the_user_s_home(here, monkeypatch):
     monkeypatch.setenv("HOME", str(here))
-    assert seen_from_here(OpenModel(model="~/model")) == OpenModel(model=str(here / "model"))
+    assert seen_from(str(here), OpenModel(model="~/model")) == OpenModel(model=str(here / "model"))
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "other/model"])
 def test_names_of_the_catalogue_and_of_hubs_stay_as_they_are(here, name):
-    assert seen_from_here(OpenModel(model=name)) == OpenModel(model=name)
+    assert seen_from(str(here), OpenModel(model=name)) == OpenModel(model=name)
 
 
 def test_a_task_without_a_model_stays_as_it_is(here):
-    assert seen_from_here(ListModels()) == ListModels()
+    assert seen_from(str(here), ListModels()) == ListModels()

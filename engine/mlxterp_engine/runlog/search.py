@@ -1,0 +1,64 @@
+"""What a search asks: words, `tag:NAME`-like terms, and figures (`kl_middle>5`), as SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from mlxterp_engine.experiments import BadInput
+
+_FIGURE = re.compile(r"([a-z_]\w*)(<=|>=|!=|<|>|=)([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.I)
+_NAMED = ("experiment", "model", "state", "tag", "since", "until")
+
+
+class Condition(NamedTuple):
+    """A piece of a WHERE clause over `runs`, and its values."""
+
+    sql: str
+    values: tuple[str | float, ...]
+
+
+def conditions(search: str) -> Iterator[Condition]:
+    """All of them have to hold. Words are looked for anywhere, in any case."""
+    for term in search.split():
+        name, colon, value = term.partition(":")
+        figure = _FIGURE.fullmatch(term)
+        if figure:
+            yield _figure(*figure.groups())
+        elif colon and value and name in _NAMED:
+            yield named(name, value)
+        else:
+            yield Condition("instr(words, ?) > 0", (term.casefold(),))
+
+
+def named(name: str, value: str) -> Condition:
+    """`experiment` and `state` are whole names, `model` is part of one, dates as `moment`."""
+    match name:
+        case "model":
+            return Condition("instr(lower(model), ?) > 0", (value.lower(),))
+        case "tag":
+            return Condition("instr(char(10) || tags || char(10), ?) > 0", (f"\n{value}\n",))
+        case "since":
+            return Condition("created >= ?", (moment(value),))
+        case "until":
+            return Condition("created < ?", (moment(value),))
+        case _:
+            return Condition(f"{name} = ?", (value,))
+
+
+def moment(text: str) -> float:
+    """A date, or date and time, of this place's clock, in seconds since the epoch."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise BadInput(
+            f"{text!r} is no date; write it as {datetime.now():%Y-%m-%d} or "
+            f"{datetime.now():%Y-%m-%dT%H:%M}"
+        ) from None
+
+
+def _figure(name: str, comparison: str, value: str) -> Condition:
+    sql = f"id IN (SELECT run FROM figures WHERE name = ? AND value {comparison} ?)"
+    return Condition(sql, (name, float(value)))
