@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from mlxterp_engine.experiments import Contract
@@ -45,8 +46,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence of a paper, and what became of it here.
 
     measure: what the figure is, precisely. controls: figures that say whether it could have come
-    about otherwise, by name, the unit in the name. rule: how the verdict follows from the figures; reason:
-    how it did this time.
+    about otherwise, by name, the unit in the name. rule: how the verdict follows from the
+    figures; reason: how it did this time.
     """
 
     name: str
@@ -107,9 +108,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """`1 same shape, 2 not reproduced`."""
-        counts = Counter(claim.verdict for claim in self.claims)
-        return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+        return verdicts_in_words(self.claims)
+
+
+def verdicts_in_words(claims: Sequence[Claim]) -> str:
+    """`1 same shape, 2 not reproduced`."""
+    counts = Counter(claim.verdict for claim in claims)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
 def card_from(data: bytes) -> Card:

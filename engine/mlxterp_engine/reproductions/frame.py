@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mlxterp_engine.experiments import AnyPart, AnyRequest, Price, Result, Started, Step
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.reproductions.card import Claim, Curve
+from mlxterp_engine.reproductions.card import Claim, Curve, verdicts_in_words
+from mlxterp_engine.worker.tasks import Reproduce
 
 import numpy as np
 
+T = TypeVar("T")
 Working = Generator[Started | Step | AnyPart, None, Result]
 Perform = Callable[[AnyRequest], Working]
 """Runs an experiment through the one path, recorded in the log where there is one."""
@@ -32,11 +34,15 @@ class Reproduced:
     tokens: int
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def headline(self) -> str:
+        return verdicts_in_words(self.claims)
+
 
 class Reproduction(Protocol):
     """A module that makes one card. What `plan` returns is its own affair."""
 
-    def plan(self, model: InterpretableModel, fast: bool, seed: int) -> Any:
+    def plan(self, model: InterpretableModel, task: Reproduce) -> Any:
         """What will be run. BadInput for what this model can't do. From any thread."""
         ...
 
@@ -47,7 +53,7 @@ class Reproduction(Protocol):
         ...
 
     def make(
-        self, model: InterpretableModel, plan: Any, seed: int, perform: Perform
+        self, model: InterpretableModel, plan: Any, perform: Perform
     ) -> Generator[Step, None, Reproduced]: ...
 
 
@@ -61,6 +67,28 @@ class Tally:
     def step(self, what: str, amount: float = 1.0) -> Step:
         self.done += amount
         return Step(min(self.done, self.total), self.total, what)
+
+
+def driven(
+    steps: Generator[Any, None, T],
+    tally: Tally,
+    what: str,
+    counts: Callable[[Any], float] = lambda part: 1.0,
+) -> Generator[Step, None, T]:
+    """Run work that is part of a card to its value, telling only how far the card is.
+
+    counts: how much of the card a part of that work is. Closing this closes the work, so that
+    whoever records it learns that it was stopped.
+    """
+    try:
+        while True:
+            try:
+                part = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield tally.step(what, counts(part))
+    finally:
+        steps.close()
 
 
 class Fault(NamedTuple):

@@ -81,8 +81,12 @@ def bias(log_means: np.ndarray, row: int, weights: np.ndarray) -> np.ndarray:
 
     log_means [text, row, vocab], weights [draw, text], each row summing to 1 -> [draw].
     """
-    final = log_of_mean(log_means[:, -1], weights)
-    return divergence(final, log_of_mean(log_means[:, row], weights))
+    return bias_from(log_of_mean(log_means[:, -1], weights), log_means[:, row], weights)
+
+
+def bias_from(final: np.ndarray, of_row: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The same with the mean final predictions at hand: [draw, vocab], [text, vocab] -> [draw]."""
+    return divergence(final, log_of_mean(of_row, weights))
 
 
 def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:

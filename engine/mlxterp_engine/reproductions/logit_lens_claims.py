@@ -160,7 +160,7 @@ def _is_biased(figures: Figures, setting: Setting) -> Claim:
     return _claim(
         "bias",
         "the median over layers, the last left out, of KL(mean of the final predictions ‖ mean "
-        "of the layer's), in bits",
+        "of the layer's), in bits; that the model's comes first is quoted from memory",
         Paper(
             source=f"{BELROSE}, figure 3",
             model="GPT-Neo-2.7B",

@@ -14,6 +14,7 @@ from mlxterp_engine.models.fetch import fetch
 from mlxterp_engine.models.inspect_model import list_models
 from mlxterp_engine.models.weights_hash import weights_sha256
 from mlxterp_engine.opening import timed_opening
+from mlxterp_engine.reproductions import making
 from mlxterp_engine.techniques.doctor import examine
 from mlxterp_engine.techniques.execute import execute, price
 from mlxterp_engine.worker.tasks import (
@@ -26,6 +27,7 @@ from mlxterp_engine.worker.tasks import (
     ModelsListed,
     OpenModel,
     Outcome,
+    Reproduce,
     Task,
 )
 
@@ -47,11 +49,13 @@ class Workbench:
     def price(self, task: Task) -> Price | None:
         """None where the task is no experiment, or needs another model than the open one."""
         if (
-            not isinstance(task, Request)
+            not isinstance(task, Request | Reproduce)
             or self._model is None
             or self._wanted(task) != self._opened_as
         ):
             return None
+        if isinstance(task, Reproduce):
+            return making.price(self._model, task)
         return price(self._model, task)
 
     def perform(self, task: Task) -> Working:
@@ -108,6 +112,10 @@ class Workbench:
     def _examine(self, task: Examine) -> Working:
         return Examined((yield from examine(task)))
 
+    def _reproduce(self, task: Reproduce) -> Working:
+        model = yield from self._open(task)
+        return (yield from making.make_card(model, task, self._load_seconds))
+
     @staticmethod
     def _wanted(task: Any) -> tuple[str, Device, DTypeChoice]:
         """What tells one opening from another: a folder's name means another in another folder."""
@@ -125,4 +133,5 @@ _PERFORM: dict[type, Any] = {
     GetModel: Workbench._get_model,
     ListModels: Workbench._list_models,
     Examine: Workbench._examine,
+    Reproduce: Workbench._reproduce,
 }

@@ -1,0 +1,134 @@
+"""A card as Markdown that reads over SSH and in `git diff`: fixed digits, a line a fact."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from mlxterp_engine.reproductions.card import Card, Claim, Curve, Ours, Paper
+
+BAR = 40  # columns
+FROM_MEMORY = " (quoted from memory)"
+
+
+def card_markdown(card: Card) -> str:
+    parts = [
+        f"# {card.title}: {card.headline}",
+        _facts(card),
+        _table(card),
+        *(_claim(number, claim) for number, claim in enumerate(card.claims, 1)),
+        _charts(card),
+        _notes(card),
+        f"## Again\n\n    {card.command}",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def ours_in_words(ours: Ours) -> str:
+    """`0.93 [0.90, 0.97]`."""
+    if ours.value is None or ours.interval is None:
+        return "could not be computed"
+    low, high = ours.interval
+    return f"{figure(ours.value)} [{figure(low)}, {figure(high)}]"
+
+
+def paper_in_words(paper: Paper) -> str:
+    return paper.value + (FROM_MEMORY if paper.provenance == "memory" else "")
+
+
+def figure(value: float | str | None) -> str:
+    """Three significant digits; words as they are."""
+    if value is None:
+        return "not known"
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def bar_chart(curve: Curve, width: int = BAR) -> list[str]:
+    """A line a layer: its name, a bar from 0 to the greatest value, the value."""
+    known = [abs(value) for value in curve.values if value is not None]
+    most = max(known, default=0.0) or 1.0
+    names = ["embed" if layer == -1 else str(layer) for layer in curve.layers]
+    return [
+        f"{name:>5} {'█' * _length(value, most, width):<{width}} {_value(value)}"
+        for name, value in zip(names, curve.values, strict=True)
+    ]
+
+
+def _length(value: float | None, most: float, width: int) -> int:
+    return 0 if value is None else round(abs(value) / most * width)
+
+
+def _value(value: float | None) -> str:
+    return "not known" if value is None else f"{value:8.3f}"
+
+
+def _facts(card: Card) -> str:
+    made = datetime.fromtimestamp(card.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    size = "fast" if card.fast else "full"
+    facts = [
+        ("made", f"{made}, {size}, seed {card.seed}"),
+        ("model", f"{card.model} ({card.architecture}), weights sha256 {card.sha256[:16]}"),
+        ("computed on", f"{card.device}, {card.dtype}"),
+        ("data", f"{card.data}; {card.tokens} tokens counted"),
+        ("runs", _runs(card)),
+        ("contracts", _contracts(card)),
+    ]
+    return "\n".join(f"- **{name}:** {said}" for name, said in facts)
+
+
+def _runs(card: Card) -> str:
+    if card.run is None:
+        return f"not in the research log: {card.trouble or 'none was kept'}"
+    incomplete = f"; {card.trouble}" if card.trouble else ""
+    return f"{len(card.runs)} under run {card.run} of the research log{incomplete}"
+
+
+def _contracts(card: Card) -> str:
+    failed = [name for name, held in card.contracts.items() if not held.ok]
+    if failed:
+        return f"FAILED: {', '.join(failed)}"
+    return f"all held in all runs ({', '.join(sorted(card.contracts))})"
+
+
+def _table(card: Card) -> str:
+    rows = ["| claim | paper | ours | verdict |", "|---|---|---|---|"]
+    rows += [
+        f"| {_cell(claim.claim)} | {_cell(claim.paper.model)}: "
+        f"{_cell(paper_in_words(claim.paper))} | {ours_in_words(claim.ours)} "
+        f"{_cell(claim.ours.unit)} | **{claim.verdict}** |"
+        for claim in card.claims
+    ]
+    return "\n".join(rows)
+
+
+def _claim(number: int, claim: Claim) -> str:
+    ours = claim.ours
+    drawn = f"n = {ours.n} texts, {ours.draws} draws, seed {ours.seed}"
+    lines = [
+        f"## {number}. {claim.claim}",
+        "",
+        f"- **paper:** {claim.paper.source}; {claim.paper.model}; {paper_in_words(claim.paper)}",
+        f"- **ours:** {ours.model}; {ours_in_words(ours)} {ours.unit}; {drawn}",
+        f"- **measure:** {claim.measure}",
+        f"- **rule:** {claim.rule}",
+        f"- **verdict:** **{claim.verdict}**: {claim.reason}",
+        "- **controls:**",
+        *(f"  - {name}: {figure(value)}" for name, value in claim.controls.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _charts(card: Card) -> str:
+    if not card.curves:
+        return ""
+    charts = [
+        "\n".join([f"{curve.title}, {curve.unit}", *bar_chart(curve)]) for curve in card.curves
+    ]
+    return "## By layer\n\n" + "\n\n".join(f"```text\n{chart}\n```" for chart in charts)
+
+
+def _notes(card: Card) -> str:
+    return "## Notes\n\n" + "\n".join(f"- {note}" for note in card.notes) if card.notes else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
