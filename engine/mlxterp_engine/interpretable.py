@@ -15,6 +15,7 @@ from mlxterp_engine.notebook.predictions import is_normed, top_tokens
 from mlxterp_engine.notebook.prompts import Prompt, rows_of
 from mlxterp_engine.notebook.views import ModuleView, Output, no_trace_open
 from mlxterp_engine.opening import Parts, open_parts
+from mlxterp_engine.tracing.batches import forward_batch
 from mlxterp_engine.tracing.forward import Forward, forward
 from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOperation, edit
 from mlxterp_engine.tracing.module_outputs import ModuleOutputs, ModulePath
@@ -166,17 +167,19 @@ class InterpretableModel:
     ) -> Trace:
         """Run the prompt; its activations are lazy, so what is not looked at costs nothing.
 
-        prompt: text, ids [pos], or several of them, of one length. interventions: operation
-        by site, by its alias, or by any module's path; whatever has no effect is refused.
-        sites: globs over sites and module paths, to hold less than everything in memory.
+        prompt: text, ids [pos], or several of them; each is edited as if it ran alone.
+        interventions: operation by site, by its alias, or by any module's path; whatever has
+        no effect is refused. sites: globs over sites and module paths, to hold less than
+        everything in memory.
         """
-        rows = _of_one_length(rows_of(prompt, lambda text: self.encode(text, bos), self.card))
+        rows = rows_of(prompt, lambda text: self.encode(text, bos), self.card)
         at_sites, at_modules = self._edits(interventions or {})
         record, record_modules = self.addresses.match(sites)
-        modules = ModuleOutputs(self.addresses, record_modules, at_modules, len(rows[0]))
-        result = forward(modules.during(self.net), self.anatomy, mx.array(rows), record, at_sites)
+        modules = ModuleOutputs(self.addresses, record_modules, at_modules, [*map(len, rows)])
+        net = modules.during(self.net)
+        batch = forward_batch(net, self.anatomy, rows, record, at_sites)
         modules.finish()
-        return Trace(self.addresses, rows, result, modules, self._entered)
+        return Trace(self.addresses, rows, batch, modules, self._entered)
 
     def _edits(self, interventions: Interventions) -> tuple[list[Edit], list[Edit]]:
         """Those at sites, and those at modules that are no site."""
@@ -290,16 +293,6 @@ class InterpretableModel:
                 f"layers go from 0 to {self.card.layers - 1}"
             )
         return chosen
-
-
-def _of_one_length(rows: list[list[int]]) -> list[list[int]]:
-    lengths = sorted({len(row) for row in rows})
-    if len(lengths) > 1:
-        raise BadInput(
-            f"these prompts have {lengths[0]} to {lengths[-1]} tokens; trace those of one length "
-            "together"
-        )
-    return rows
 
 
 def _position(position: int | None, count: int) -> slice:

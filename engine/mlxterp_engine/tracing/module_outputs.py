@@ -13,7 +13,8 @@ from __future__ import annotations
 import fnmatch
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -116,16 +117,24 @@ class ModuleOutputs:
     """
 
     def __init__(
-        self, addresses: Addresses, record: Sequence[ModulePath], edits: Sequence[Edit], tokens: int
+        self,
+        addresses: Addresses,
+        record: Sequence[ModulePath],
+        edits: Sequence[Edit],
+        lengths: Sequence[int],
     ) -> None:
+        """lengths: tokens of each prompt of the pass."""
         self.outputs: dict[str, mx.array] = {}
         self._modules = addresses.modules
         self._record = {place.path for place in record}
         self._edits: dict[str, list[Edit]] = {}
         for edit in edits:
+            if len(set(lengths)) > 1:
+                edit = replace(edit, lengths=tuple(lengths))
             self._edits.setdefault(edit.site.kind, []).append(edit)
-        self._tokens = tokens
+        self._tokens = max(lengths)
         self._calls: Counter[str] = Counter()
+        self._uncut: frozenset[str] = frozenset()
 
     def during(self, net: Callable[..., Any]) -> Callable[..., Any]:
         """The net, watched. What is recorded is what the model goes on with after all edits."""
@@ -153,8 +162,18 @@ class ModuleOutputs:
             raise BadInput(self._why_not(path))
         return self.outputs[path]
 
+    def row(self, number: int, length: int) -> ModuleOutputs:
+        """Those of one prompt of a batch, cut to its tokens: a batch axis of 1."""
+        alone = copy(self)
+        whole = {p: a for p, a in self.outputs.items() if has_positions(a, self._tokens)}
+        alone.outputs = {p: a[number : number + 1, :length] for p, a in whole.items()}
+        alone._uncut = frozenset(self.outputs.keys() - whole.keys())
+        return alone
+
     def _why_not(self, path: str) -> str:
         count = self._calls[path]
+        if path in self._uncut:
+            return f"{path} has no axes of batch and positions to cut one prompt from"
         if path not in self._record and path not in self._edits:
             return f"{path} was not recorded; name it in sites= of this trace"
         if count > 1:
@@ -192,9 +211,15 @@ class ModuleOutputs:
         return around
 
 
+def has_positions(output: mx.array, tokens: int) -> bool:
+    """Whether an output is numbers by [batch, pos, width]."""
+    floats = mx.issubdtype(output.dtype, mx.floating)
+    return output.ndim == 3 and output.shape[1] == tokens and floats
+
+
 def _check_positions(edit: Edit, value: mx.array, tokens: int) -> None:
     by_position = edit.positions is not None or edit.lengths is not None
-    if by_position and (value.ndim != 3 or value.shape[1] != tokens):
+    if by_position and not has_positions(value, tokens):
         raise BadInput(
             f"the output of {edit.site} is {value.shape} and not [batch, {tokens} positions, "
             "width], so that no position can be edited; edit all of it in one prompt, or a site"

@@ -7,10 +7,16 @@ from types import TracebackType
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
-from mlxterp_engine.tracing.forward import Forward
+from mlxterp_engine.tracing.batches import Batch
 from mlxterp_engine.tracing.interventions import part_of
-from mlxterp_engine.tracing.module_outputs import EXTRA, Addresses, ModuleOutputs, ModulePath
-from mlxterp_engine.tracing.sites import Site
+from mlxterp_engine.tracing.module_outputs import (
+    EXTRA,
+    Addresses,
+    ModuleOutputs,
+    ModulePath,
+    has_positions,
+)
+from mlxterp_engine.tracing.sites import HEAD_KINDS, Site
 
 import mlx.core as mx
 
@@ -19,21 +25,35 @@ class Trace:
     """A finished pass. Lazy: what is not looked at is not computed.
 
     ids [batch][pos]: the tokens of each prompt. logits [batch, pos, vocab], after all edits.
-    Within `with`, it is what `model.output` and `model.layers[3].output` speak of.
+    Where prompts differ in length, what lies behind the end of a shorter one is NaN, in every
+    array; `row` gives each prompt by itself. Within `with`, the trace is what `model.output`
+    and `model.layers[3].output` speak of.
     """
 
     def __init__(
         self,
         addresses: Addresses,
         ids: list[list[int]],
-        result: Forward,
+        batch: Batch,
         modules: ModuleOutputs,
         entered: list[Trace],
     ) -> None:
         self.ids = ids
-        self.logits = result.logits
-        self.activations = Activations(addresses, result.sites, modules)
+        self.activations = Activations(addresses, batch, modules)
+        self.logits = nan_beyond_ends(batch.padded.logits, batch.lengths, (1,))
+        self._addresses = addresses
+        self._batch = batch
+        self._modules = modules
         self._entered = entered
+
+    def row(self, number: int) -> Trace:
+        """One prompt's own tokens, as its single run gives them: a batch axis of 1."""
+        if not 0 <= number < len(self.ids):
+            raise BadInput(f"row {number}: there are {len(self.ids)} prompts, from row 0 on")
+        ids = self.ids[number]
+        alone = Batch(self._batch.row(number), (len(ids),))
+        modules = self._modules.row(number, len(ids))
+        return Trace(self._addresses, [ids], alone, modules, self._entered)
 
     def __enter__(self) -> Trace:
         self._entered.append(self)
@@ -70,11 +90,10 @@ class Activations(Mapping[str, mx.array]):
     names give the same array. BadInput for an unknown address, in words; `in` is False there.
     """
 
-    def __init__(
-        self, addresses: Addresses, sites: Mapping[Site, mx.array], modules: ModuleOutputs
-    ) -> None:
+    def __init__(self, addresses: Addresses, batch: Batch, modules: ModuleOutputs) -> None:
         self._addresses = addresses
-        self._sites = sites
+        self._sites = batch.padded.sites
+        self._lengths = batch.lengths
         self._modules = modules
 
     @property
@@ -85,10 +104,13 @@ class Activations(Mapping[str, mx.array]):
     def __getitem__(self, address: str) -> mx.array:
         place = self._addresses.parse(address)
         if isinstance(place, ModulePath):
-            return self._modules.output(place.path)
+            output = self._modules.output(place.path)
+            _check_padded(place, output, self._lengths)
+            return nan_beyond_ends(output, self._lengths, (1,))
         if place.whole not in self._sites:
             raise BadInput(f"{place} was not recorded; name it in sites= of this trace")
-        return part_of(place, self._sites[place.whole])
+        array = self._sites[place.whole]
+        return part_of(place, nan_beyond_ends(array, self._lengths, _axes(place)))
 
     def __contains__(self, address: object) -> bool:
         if not isinstance(address, str):
@@ -120,6 +142,33 @@ class Activations(Mapping[str, mx.array]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def nan_beyond_ends(array: mx.array, lengths: Sequence[int], axes: Sequence[int]) -> mx.array:
+    """NaN wherever an axis of positions is past its row's length. array: batch first."""
+    if len(set(lengths)) == 1:
+        return array
+    inside = mx.array(True)
+    for axis in axes:
+        ends = mx.array(list(lengths)).reshape(-1, *[1] * (array.ndim - 1))
+        count = array.shape[axis]
+        positions = mx.arange(count).reshape(count, *[1] * (array.ndim - 1 - axis % array.ndim))
+        inside = inside & (positions < ends)
+    return mx.where(inside, array, mx.array(mx.nan, dtype=array.dtype))
+
+
+def _axes(site: Site) -> tuple[int, ...]:
+    if site.kind == "attn.pattern":
+        return (-2, -1)
+    return (-2,) if site.kind in HEAD_KINDS else (1,)
+
+
+def _check_padded(place: ModulePath, output: mx.array, lengths: Sequence[int]) -> None:
+    if len(set(lengths)) > 1 and not has_positions(output, max(lengths)):
+        raise BadInput(
+            f"the output of {place} is {output.shape} and not [batch, {max(lengths)} positions, "
+            "width], so that the ends of shorter prompts are not known; trace one at a time"
+        )
 
 
 def attention_patterns(trace: Trace, layers: Sequence[int] | None = None) -> dict[int, mx.array]:

@@ -48,7 +48,7 @@ class Words(nn.Module):
 def run_toy(record=(), edits=()):
     net = Toy()
     addresses = Addresses(net, SiteTable("toy", [], {}), {})
-    outputs = ModuleOutputs(addresses, [ModulePath(path) for path in record], edits, 3)
+    outputs = ModuleOutputs(addresses, [ModulePath(path) for path in record], edits, [3])
     result = outputs.during(net)(mx.ones((1, 3, 2)))
     outputs.finish()
     return result, outputs

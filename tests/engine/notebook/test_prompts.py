@@ -1,5 +1,6 @@
 """What may be traced, one prompt or several, and what may not."""
 
+from mlxterp_engine import interventions as iv
 from mlxterp_engine.experiments.errors import BadInput
 
 import mlx.core as mx
@@ -35,6 +36,43 @@ def test_texts_are_a_batch_each_as_it_is_alone(tiny):
         with tiny.trace(text) as alone:
             # A batch of two is a matrix product of another shape: float32 sums in another order.
             assert mx.allclose(both.logits[row], alone.logits[0], atol=1e-4)
+
+
+LONG, SHORT = "Alice was beginning to get very tired", "Alice had"
+
+
+def test_prompts_of_any_lengths_give_nan_and_no_number_behind_their_ends(tiny):
+    with tiny.trace([LONG, SHORT]) as trace:
+        end = len(trace.ids[1])
+        for name in ("__model_output__", "blocks.1.resid_post", "model.layers.2.mlp.up_proj"):
+            array = trace.activations[name]
+            assert mx.isnan(array[1, end:]).all()
+            assert not mx.isnan(array[1, :end]).any()
+            assert not mx.isnan(array[0]).any()
+        assert mx.isnan(trace.logits[1, -1]).all()
+        pattern = trace.pattern(1)
+        assert mx.isnan(pattern[1, :, end:]).all()
+        assert mx.isnan(pattern[1, :, :, end:]).all()
+        assert not mx.isnan(pattern[1, :, :end, :end]).any()
+        z = trace.activations["blocks.1.attn.z"]
+        assert mx.isnan(z[1, :, end:]).all()
+        assert not mx.isnan(z[1, :, :end]).any()
+
+
+@pytest.mark.parametrize("address", ["blocks.1.mlp_out", "model.layers.1.mlp.up_proj"])
+def test_each_row_is_what_its_prompt_gives_alone_edits_too(tiny, address):
+    edits = {address: iv.at_positions([-1], iv.scale(3))}
+    with tiny.trace([LONG, SHORT], edits) as both:
+        for number, text in enumerate([LONG, SHORT]):
+            with tiny.trace(text, edits) as alone:
+                row = both.row(number)
+                assert row.ids == alone.ids
+                assert list(row.activations) == list(alone.activations)
+                for name, array in alone.activations.items():
+                    # Products of another shape: float32 sums in another order.
+                    assert mx.allclose(row.activations[name], array, atol=1e-3, rtol=1e-3), name
+    with pytest.raises(BadInput, match="there are 2 prompts"):
+        both.row(2)
 
 
 @pytest.mark.parametrize(
