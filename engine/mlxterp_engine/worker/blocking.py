@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from mlxterp_engine.experiments import EngineError, RunCancelled
+from mlxterp_engine.experiments import EngineError, Price, RunCancelled
 from mlxterp_engine.worker.client import Engine, Job, Progress
 from mlxterp_engine.worker.protocol import EngineStatus, JobInfo
 from mlxterp_engine.worker.tasks import Outcome, Task
@@ -66,6 +66,10 @@ class BlockingEngine:
     def submit(self, task: Task, out: str | None = None) -> Job:
         """Queue a task and return at once."""
         return self._wait(self._engine.submit(task, out))
+
+    def estimate(self, task: Task) -> Price | None:
+        """What a task will cost on the open model; None where it needs another one."""
+        return self._wait(self._engine.estimate(task))
 
     def watch(self, job_id: str) -> Job:
         """Somebody's job, from its beginning."""
