@@ -1,7 +1,9 @@
 """What can be asked and what comes back. No mlx, no numpy: both halves import this."""
 
 from mlxterp_engine.experiments.array import Array
+from mlxterp_engine.experiments.attention import Attention, Layers
 from mlxterp_engine.experiments.errors import BadInput, EngineError, RunCancelled, RunFailed
+from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
 from mlxterp_engine.experiments.registry import (
     EXPERIMENTS,
@@ -28,9 +30,13 @@ __all__ = [
     "AnyPart",
     "AnyRequest",
     "Array",
+    "Attention",
     "BadInput",
     "Contract",
     "EngineError",
+    "Generate",
+    "GeneratedToken",
+    "Layers",
     "LogitLens",
     "LogitLensRow",
     "Meta",

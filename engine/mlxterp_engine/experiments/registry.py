@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlxterp_engine.experiments.attention import Attention
 from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
 from mlxterp_engine.experiments.request import CHOICES, Request, check_choice
 from mlxterp_engine.experiments.trace import Trace
 
 import msgspec
 
-AnyRequest = LogitLens | Trace
-AnyPart = LogitLensRow
+AnyRequest = LogitLens | Trace | Attention | Generate
+AnyPart = LogitLensRow | GeneratedToken
 
 EXPERIMENTS: dict[str, type[Request]] = {
     request.__struct_config__.tag: request  # type: ignore[misc]
-    for request in (LogitLens, Trace)
+    for request in (LogitLens, Trace, Attention, Generate)
 }
 
 

@@ -54,6 +54,12 @@ def check_range(name: str, value: int, least: int, most: int) -> None:
         raise BadInput(f"{name} is {value!r}; give a whole number from {least} to {most}")
 
 
+def check_number(name: str, value: float, least: float, most: float) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value <= most:
+        raise BadInput(f"{name} is {value!r}; give a number from {least} to {most}")
+
+
 def check_prompt(name: str, text: str) -> None:
     if not text:
         raise BadInput(f"{name} is empty; give some text, for example 'The capital of France is'")

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Protocol
 
-from mlxterp_engine.experiments import AnyPart, LogitLens, Price, Request, Step, Trace
+from mlxterp_engine.experiments import (
+    AnyPart,
+    Attention,
+    Generate,
+    LogitLens,
+    Price,
+    Request,
+    Step,
+    Trace,
+)
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques import logit_lens, trace
+from mlxterp_engine.techniques import attention, generate, logit_lens, trace
 from mlxterp_engine.techniques.findings import Findings, Prompted
 
 
@@ -28,4 +37,6 @@ class Technique(Protocol):
 TECHNIQUES: dict[type[Request], Technique] = {
     LogitLens: logit_lens,
     Trace: trace,
+    Attention: attention,
+    Generate: generate,
 }

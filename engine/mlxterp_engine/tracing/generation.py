@@ -34,12 +34,12 @@ CHUNK = 64  # tokens of the prompt read at once
 class Sampling:
     """How a token is drawn; the draw of step n depends on the seed and n alone.
 
-    temperature 0: the likeliest token. top_p, top_k, min_p limit the choice, and 0 (top_p also
-    1) leaves it open; they come before the temperature, as in mlx-lm.
+    temperature 0: the likeliest token. top_p 1, top_k 0 and min_p 0 leave the choice open;
+    where they limit it, they come before the temperature, as in mlx-lm.
     """
 
     temperature: float = 0.0
-    top_p: float = 0.0
+    top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
     seed: int = 0
@@ -208,9 +208,10 @@ def _drawer(sampling: Sampling, vocab_size: int) -> Callable[[mx.array, int], _D
 def _check(sampling: Sampling, vocab_size: int) -> None:
     if not 0 <= sampling.temperature < float("inf"):
         raise BadInput(f"temperature is {sampling.temperature}; give 0 (greedy) or more")
-    for name in ("top_p", "min_p"):
-        if not 0 <= getattr(sampling, name) <= 1:
-            raise BadInput(f"{name} is {getattr(sampling, name)}; give a number from 0 to 1")
+    if not 0 < sampling.top_p <= 1:
+        raise BadInput(f"top_p is {sampling.top_p}; give a number above 0, up to 1 (no limit)")
+    if not 0 <= sampling.min_p <= 1:
+        raise BadInput(f"min_p is {sampling.min_p}; give a number from 0 to 1")
     if not 0 <= sampling.top_k < vocab_size:
         raise BadInput(
             f"top_k is {sampling.top_k}; give a whole number from 0 (off) to {vocab_size - 1}, "

@@ -2,7 +2,9 @@
 
 from mlxterp_engine.experiments import (
     EXPERIMENTS,
+    Attention,
     BadInput,
+    Generate,
     LogitLens,
     Trace,
     parameters_of,
@@ -23,6 +25,14 @@ def test_a_request_reads_back_from_its_parameters(prompt, top_k, target, seed):
     assert request_from(parameters.pop("name"), parameters) == request
 
 
+@given(text, st.just("all") | st.lists(st.integers(0, 99), min_size=1, unique=True))
+def test_layers_read_back_as_a_list_or_as_all(prompt, layers):
+    request = Attention(prompt=prompt, layers=layers)
+    assert request_from("attention", {"prompt": prompt, "layers": layers}) == request
+    parameters = parameters_of(request)
+    assert request_from(parameters.pop("name"), parameters) == request
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "words"),
     [
@@ -39,6 +49,19 @@ def test_a_request_reads_back_from_its_parameters(prompt, top_k, target, seed):
         ("logit-lens", {"prompt": "x", "colour": 1}, "colour"),
         ("logit-lens", {}, "prompt"),
         ("trace", {"prompt": "x", "sites": []}, "sites is empty"),
+        ("attention", {"prompt": "x", "layers": []}, "layers is []; give block numbers from 0"),
+        ("attention", {"prompt": "x", "layers": [3, -1]}, "layers is [3, -1]"),
+        ("attention", {"prompt": "x", "layers": [3, 3]}, "names a block twice"),
+        ("attention", {"prompt": "x", "layers": "some"}, "some"),
+        ("attention", {"prompt": ""}, "prompt is empty"),
+        ("generate", {"prompt": "x", "max_tokens": 0}, "max_tokens is 0"),
+        ("generate", {"prompt": "x", "temperature": -0.5}, "temperature is -0.5"),
+        ("generate", {"prompt": "x", "temperature": float("nan")}, "temperature is nan"),
+        ("generate", {"prompt": "x", "top_p": 0}, "top_p is 0"),
+        ("generate", {"prompt": "x", "top_p": 1.01}, "top_p is 1.01"),
+        ("generate", {"prompt": "x", "top_k": -1}, "top_k is -1"),
+        ("generate", {"prompt": "x", "min_p": 2}, "min_p is 2"),
+        ("generate", {"prompt": ""}, "prompt is empty"),
     ],
 )
 def test_a_bad_value_is_refused_in_words(name, parameters, words):
@@ -53,6 +76,7 @@ def test_python_and_the_wire_refuse_alike():
 
 
 def test_every_experiment_is_known_by_the_name_of_its_file():
-    assert {"logit-lens": LogitLens, "trace": Trace} == EXPERIMENTS
+    known = {"logit-lens": LogitLens, "trace": Trace, "attention": Attention, "generate": Generate}
+    assert known == EXPERIMENTS
     for name, request in EXPERIMENTS.items():
         assert request.__module__.endswith(name.replace("-", "_"))
