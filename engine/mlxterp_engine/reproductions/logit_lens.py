@@ -173,8 +173,8 @@ def _lenses(
     requests: Sequence[LogitLens], perform: Perform, tally: Tally
 ) -> Generator[Step, None, list[Result]]:
     results = []
-    for number, request in enumerate(requests, 1):
-        what = f"lens of text {number} of {len(requests)}"
+    what = f"the lens of {len(requests)} texts"
+    for request in requests:
         results.append((yield from driven(perform(request), tally, what, _is_row)))
     return results
 
@@ -187,8 +187,8 @@ def _marginals(
     model: InterpretableModel, plan: Plan, tally: Tally
 ) -> Generator[Step, None, list[Marginals]]:
     seen = []
-    for number, ids in enumerate(plan.passage_ids, 1):
-        what = f"mean predictions of text {number} of {len(plan.passage_ids)}"
+    what = f"mean predictions over {len(plan.passage_ids)} texts"
+    for ids in plan.passage_ids:
         seen.append((yield from driven(marginals(model, ids), tally, what)))
     return seen
 
@@ -206,7 +206,7 @@ def _bias_drawn(
         final = lens_marginals.log_of_mean(log_means[:, -1], weights[here])
         for row in range(rows):
             drawn[here, row] = lens_marginals.bias_from(final, log_means[:, row], weights[here])
-            yield tally.step("bootstrap of the bias", DRAWS_AT_ONCE / rows)
+            yield tally.step("the bootstrap of the bias", DRAWS_AT_ONCE / rows)
     return drawn
 
 

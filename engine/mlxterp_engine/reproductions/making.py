@@ -55,14 +55,13 @@ def make_card(
     model: InterpretableModel, task: Reproduce, load_seconds: float = 0.0
 ) -> Generator[Started | Step | AnyPart, None, CardMade]:
     """Yields how far it is. Stopped on the way it leaves the runs that were done, and no card."""
-    if task.out is not None:
-        writing.check_folder(Path(task.out))
     making = _Making(model, task, load_seconds)
     _check_memory(making.price)
-    result = yield from making.recorded()
-    card = making.card(result)
-    folder = Path(task.out) if task.out else shelf.new_folder(card.name, card.created)
-    writing.write_card(card, result, folder)
+    folder = Path(task.out) if task.out else shelf.new_folder(task.card, making.created)
+    with writing.made_ready(folder):
+        result = yield from making.recorded()
+        card = making.card(result)
+        writing.write_card(card, result, folder)
     return CardMade(card, str(folder))
 
 
@@ -76,7 +75,7 @@ class _Making:
         self._reproduction = module_of(task.card)
         self._plan = self._reproduction.plan(model, task)
         self.price = self._reproduction.price(model, self._plan)
-        self._created = time.time()
+        self.created = time.time()
         self._troubles: list[str] = []
         self._recorder = Recorder(tell=self._troubles.append) if is_wanted() else None
         self._run: int | None = None
@@ -161,7 +160,7 @@ class _Making:
             runs=self._runs,
             elapsed_s=meta.elapsed_s,
             run=self._run,
-            created=self._created,
+            created=self.created,
             fast=self._task.fast,
             seed=self._task.seed,
             model=self._task.model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,21 +28,11 @@ def cards_folder() -> Path:
 
 
 def new_folder(name: str, now: float) -> Path:
-    """Made, and nobody else's: a moment's second card gets a number behind its stamp."""
+    """A folder that is not there yet: a moment's second card gets a number behind its stamp."""
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
-    number = 1
-    while True:
-        folder = cards_folder() / name / (stamp if number == 1 else f"{stamp}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise BadInput(
-                f"{folder} can't be made ({error.strerror}); give --out FOLDER"
-            ) from None
-        else:
-            return folder
+    place = cards_folder() / name
+    names = chain([stamp], (f"{stamp}-{number}" for number in count(2)))
+    return next(place / free for free in names if not (place / free).exists())
 
 
 def read_card(folder: Path) -> Card:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput, Result
@@ -13,19 +16,34 @@ from mlxterp_engine.reproductions.shelf import FIGURES, JSON, MARKDOWN
 from mlxterp_engine.techniques.npz import write_npz
 
 
-def check_folder(folder: Path) -> None:
-    """BadInput, before anything is computed, where the card could not be written at the end."""
+@contextmanager
+def made_ready(folder: Path) -> Iterator[None]:
+    """The folder, made before anything is computed, and gone again where nothing came of it.
+
+    BadInput where the card could not be written in the end.
+    """
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"out is {str(folder)!r}, which is a file; name a folder")
-    there = next(place for place in (folder, *folder.parents) if place.is_dir())
-    if not os.access(there, os.W_OK):
-        raise BadInput(f"out is {str(folder)!r} and {there} can't be written; choose another")
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInput(
+            f"out is {str(folder)!r}, which can't be written ({error.strerror}); choose another"
+        ) from None
+    try:
+        yield
+    finally:
+        for place in made:
+            with contextlib.suppress(OSError):  # it holds a card
+                place.rmdir()
 
 
 def write_card(card: Card, result: Result, folder: Path) -> None:
-    """card.md, figures.npz and card.json in this folder, made if need be. Overwrites a card."""
+    """card.md, figures.npz and card.json in this folder. A card that lies there is replaced."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         write_npz(result, folder / FIGURES)
         _write(folder / MARKDOWN, card_markdown(card).encode())
         _write(folder / JSON, card_json(card))
