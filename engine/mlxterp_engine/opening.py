@@ -21,7 +21,7 @@ from mlxterp_engine.models.tokenizer_folder import tokens_of_folder
 from mlxterp_engine.models.tokens import Tokens
 from mlxterp_engine.models.weights_hash import weights_sha256
 from mlxterp_engine.tracing.module_outputs import Addresses
-from mlxterp_engine.tracing.proofs import Pace, measure_pace, prove
+from mlxterp_engine.tracing.proofs import Pace, measure_pace, proven
 from mlxterp_engine.tracing.sites import BLOCK_KINDS, Site, SiteTable
 
 import mlx.core as mx
@@ -75,11 +75,11 @@ def finding_parts(loaded: Loaded, place: Place) -> Generator[Step, None, Parts]:
     ids = probe_ids(tokens, PACE_TOKENS)
     anatomy = discover(net, ids[:, :PROBE_TOKENS])
     aliases = _module_aliases(net, anatomy)
-    sites = SiteTable.of(loaded.reference, anatomy, aliases)
     yield Step(1, 2, "proving its numbers")
-    contracts = prove(net, anatomy, sites, ids[:, :PROBE_TOKENS])
+    proof = proven(net, loaded.reference, anatomy, aliases, ids[:, :PROBE_TOKENS])
+    anatomy, sites = proof.anatomy, proof.sites
     pace = measure_pace(net, anatomy, ids)
-    card = _card(loaded, anatomy, sites, place, contracts)
+    card = _card(loaded, anatomy, sites, place, proof.contracts)
     addresses = Addresses(net, sites, aliases)
     return Parts(net, tokens, anatomy, sites, addresses, card, pace, place)
 

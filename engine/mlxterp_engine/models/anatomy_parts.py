@@ -40,7 +40,8 @@ class Attention:
 class Block:
     """One layer's parts.
 
-    stream: which argument of its call the residual stream is, by position or keyword.
+    stream: which argument of its call the residual stream is, by position or keyword; None
+    where there is no single one.
     entry: where the block first norms the stream itself (RWKV's first), the module that does.
     attn_out, mlp_out: the terms whose sum the stream receives; resid_post = scale ·
     (resid_pre + attn_out + mlp_out). neurons: the module whose input is the MLP's hidden
@@ -49,7 +50,7 @@ class Block:
     """
 
     module: nn.Module
-    stream: int | str = 0
+    stream: int | str | None = 0
     entry: nn.Module | None = None
     attention: Attention | None = None
     attn_out: tuple[Term, ...] = ()

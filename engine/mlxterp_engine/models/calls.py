@@ -45,9 +45,9 @@ def calls_through(
         for owner, instances in by_class.items():
             stack.enter_context(_dispatching(owner, instances))
         if attention is not None:
-            stack.enter_context(_replaced(mx.fast, "scaled_dot_product_attention", attention))
+            stack.enter_context(replaced(mx.fast, "scaled_dot_product_attention", attention))
         if softmax is not None:
-            stack.enter_context(_replaced(mx, "softmax", softmax))
+            stack.enter_context(replaced(mx, "softmax", softmax))
         yield
 
 
@@ -94,8 +94,8 @@ def _dispatching(owner: type, instances: Mapping[int, Around]) -> Iterator[None]
 
 
 @contextmanager
-def _replaced(owner: Any, name: str, around: Around) -> Iterator[None]:
-    """A function that model files look up by its name at each call."""
+def replaced(owner: Any, name: str, around: Around) -> Iterator[None]:
+    """Send a function that is looked up by its name at each call through another."""
     original = getattr(owner, name)
 
     def dispatch(*args: Any, **kwargs: Any) -> Any:

@@ -161,7 +161,10 @@ class _Pass:
             yield anatomy.final_norm, self._output(Site("final_norm"))
         for index, block in enumerate(anatomy.blocks):
             at_entry = index == 0 and anatomy.embed is None
-            yield block.module, self._whole_block(index, block, at_entry)
+            if block.stream is not None:
+                yield block.module, self._whole_block(index, block, block.stream, at_entry)
+            elif block.attention is not None:
+                yield block.module, self._place_only(index, block)
             yield from self._block_hooks(index, block)
 
     def _block_hooks(self, index: int, block: Block) -> Iterator[tuple[Any, Around]]:
@@ -186,19 +189,31 @@ class _Pass:
             self.visit(site, args[0]), *args[1:], **kwargs
         )
 
-    def _whole_block(self, index: int, block: Block, at_entry: bool) -> Around:
+    def _whole_block(self, index: int, block: Block, where: int | str, at_entry: bool) -> Around:
         def around(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             self.block, self.attention = index, block.attention
-            stream = argument(args, kwargs, block.stream)
+            stream = argument(args, kwargs, where)
             if at_entry:
                 stream = self.visit(Site("embed"), stream)
             if block.entry is None:
                 stream = self.stream = self.visit(Site("resid_pre", index), stream)
-            args, kwargs = with_argument(args, kwargs, block.stream, stream)
+            args, kwargs = with_argument(args, kwargs, where, stream)
             output = original(*args, **kwargs)
             self.block = self.attention = None
             after = first_array(output)
             return with_first_array(output, self.visit(Site("resid_post", index), after))
+
+        return around
+
+    def _place_only(self, index: int, block: Block) -> Around:
+        """A block without a single residual stream: where the pass is, for its attention."""
+
+        def around(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            self.block, self.attention = index, block.attention
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self.block = self.attention = None
 
         return around
 

@@ -7,18 +7,20 @@ another order cost a few units in the last place a layer; 16-bit floats keep 8 t
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.result import Contract
-from mlxterp_engine.models.anatomy import Anatomy
+from mlxterp_engine.models.anatomy_parts import Anatomy
+from mlxterp_engine.models.anatomy_unembed import no_unembed
 from mlxterp_engine.tracing.attention import per_query_head
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import add_vector, at_positions, edit, replace_with
 from mlxterp_engine.tracing.sites import Site, SiteTable
 
 import mlx.core as mx
+import numpy as np
 
 # Per contract: in float32, in 16-bit floats.
 TOLERANCES = {
@@ -48,15 +50,66 @@ class Pace:
         return self.start + self.per_token * tokens
 
 
+@dataclass(frozen=True, eq=False)
+class Proven:
+    """A model's parts without those that proved wrong, its sites, and what it showed."""
+
+    anatomy: Anatomy
+    sites: SiteTable
+    contracts: dict[str, Contract]
+
+
+def proven(
+    net: object, name: str, anatomy: Anatomy, aliases: Mapping[str, Site], ids: mx.array
+) -> Proven:
+    """Prove the parts; withdraw the sites of those that fail, with the measured error as reason."""
+    sites = SiteTable.of(name, anatomy, aliases)
+    contracts = prove(net, anatomy, sites, ids)
+    if all(contract.ok for contract in contracts.values()):
+        return Proven(anatomy, sites, contracts)
+    anatomy = withdrawn(net, anatomy, sites, ids, contracts)
+    sites = SiteTable.of(name, anatomy, aliases)
+    return Proven(anatomy, sites, prove(net, anatomy, sites, ids))
+
+
+def withdrawn(
+    net: object,
+    anatomy: Anatomy,
+    sites: SiteTable,
+    ids: mx.array,
+    contracts: Mapping[str, Contract],
+) -> Anatomy:
+    """The anatomy without the sites that a failed contract covers, block by block."""
+    blocks = list(anatomy.blocks)
+    for name, (errors_of, kinds) in COVERS.items():
+        if name not in contracts or contracts[name].ok:
+            continue
+        for index, error in errors_of(net, anatomy, sites, ids).items():
+            if not error <= contracts[name].tolerance:
+                reason = f"{name} does not hold here (error {error:.1e})"
+                missing = dict(blocks[index].missing) | dict.fromkeys(kinds, reason)
+                blocks[index] = replace(blocks[index], missing=missing)
+    anatomy = replace(anatomy, blocks=tuple(blocks))
+    lens = contracts.get("lens_last_row")
+    if lens is None or lens.ok:
+        return anatomy
+    reason = f"lens_last_row does not hold (error {lens.error:.1e})"
+    return replace(anatomy, unembed=no_unembed, missing={**anatomy.missing, "unembed": reason})
+
+
 def prove(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> dict[str, Contract]:
     """Every contract that this model's parts allow. ids: [1, pos], a few varied tokens."""
     low_precision = anatomy.dtype != mx.float32
-    checks = {"trace_identity": trace_identity, "lens_last_row": lens_last_row}
-    if not {"attn_out", "mlp_out"} & sites.missing.keys():
+    last = sites.blocks - 1
+    checks = {"trace_identity": trace_identity}
+    if sites.has("resid_post", last) and "unembed" not in anatomy.missing:
+        checks["lens_last_row"] = lens_last_row
+    if _summed(anatomy, sites):
         checks["residual_sum"] = residual_sum
-    if not {"attn.z", "attn_out"} & sites.missing.keys():
+    if _attending(sites):
         checks["attention_rebuild"] = attention_rebuild
-    checks["backward_matches_difference"] = backward_matches_difference
+    if _states(sites):
+        checks["backward_matches_difference"] = backward_matches_difference
     return {
         name: Contract.of(check(net, anatomy, sites, ids), TOLERANCES[name][low_precision])
         for name, check in checks.items()
@@ -71,30 +124,88 @@ def trace_identity(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.arra
 
 
 def residual_sum(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
-    """embed + Σ attn_out + Σ mlp_out = the last resid_post."""
-    last = Site("resid_post", sites.blocks - 1)
-    increments = [Site(k, b) for b in range(sites.blocks) for k in ("attn_out", "mlp_out")]
-    first = Site("resid_pre", 0)
-    run = forward(net, anatomy, ids, record=[first, *increments, last])
-    total = run.sites[first].astype(mx.float32)
-    for site in increments:
-        total = total + run.sites[site].astype(mx.float32)
-    return relative_error(total, run.sites[last])
+    """resid_pre + attn_out + mlp_out = resid_post in every block whose increments are known,
+    and over all of them embed + Σ attn_out + Σ mlp_out = the last resid_post.
+
+    Where a block scales the stream (`Block.scale`) the sum so far is scaled with it.
+    """
+    return float(np.max([*residual_errors(net, anatomy, sites, ids).values()]))
+
+
+def residual_errors(
+    net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array
+) -> dict[int, float]:
+    """By block: the larger error of its own sum, and of the sum of all blocks up to it."""
+    blocks = _summed(anatomy, sites)
+    kinds = ("resid_pre", "attn_out", "mlp_out", "resid_post")
+    wanted = {(b, kind): Site(kind, b) for b in blocks for kind in kinds if sites.has(kind, b)}
+    run = forward(net, anatomy, ids, record=list(wanted.values()))
+    value = {key: run.sites[site].astype(mx.float32) for key, site in wanted.items()}
+    pairs, total = [], None
+    for block in blocks:
+        before, after = value[block, "resid_pre"], value[block, "resid_post"]
+        starts = anatomy.blocks[block].entry is not None or block - 1 not in blocks
+        total = before if total is None or starts else total
+        terms = [value[block, k] for k in ("attn_out", "mlp_out") if (block, k) in value]
+        scale = anatomy.blocks[block].scale
+        before, total = (scale * sum(terms, start) for start in (before, total))
+        pairs += [(before, after), (total, after)]
+    errors = relative_errors(pairs)
+    return {b: float(np.max(errors[2 * i : 2 * i + 2])) for i, b in enumerate(blocks)}
 
 
 def attention_rebuild(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
     """pattern · V, through the model's own output projection, equals each block's attn_out."""
-    kinds = ("attn.pattern", "attn.v", "attn_out")
-    blocks = range(sites.blocks)
-    run = forward(net, anatomy, ids, record=[Site(k, b) for b in blocks for k in kinds])
-    rebuilt = []
+    return float(np.max([*rebuild_errors(net, anatomy, sites, ids).values()]))
+
+
+def rebuild_errors(
+    net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array
+) -> dict[int, float]:
+    """By block with attention: pattern · V against z, and written back as z against attn_out."""
+    blocks = _attending(sites)
+    kinds = [
+        ("attn.pattern", "attn.v", "attn.z", "attn_out")[: 3 + sites.has("attn_out", b)]
+        for b in blocks
+    ]
+    record = [Site(kind, b) for b, here in zip(blocks, kinds, strict=True) for kind in here]
+    run = forward(net, anatomy, ids, record=record)
+    pairs, rebuilt = [], []
     for block in blocks:
-        pattern, v, _ = (run.sites[Site(kind, block)] for kind in kinds)
-        z = pattern @ per_query_head(v, pattern.shape[1])
-        rebuilt.append(edit(Site("attn.z", block), replace_with(z)))
-    outputs = [Site("attn_out", block) for block in blocks]
+        pattern, v, z = (run.sites[Site(k, block)] for k in ("attn.pattern", "attn.v", "attn.z"))
+        found = pattern @ per_query_head(v, pattern.shape[1])
+        pairs.append((block, found, z))
+        rebuilt.append(edit(Site("attn.z", block), replace_with(found)))
+    outputs = [site for site in record if site.kind == "attn_out"]
     again = forward(net, anatomy, ids, record=outputs, edits=rebuilt)
-    return largest_error([(again.sites[site], run.sites[site]) for site in outputs])
+    pairs += [(site.block, again.sites[site], run.sites[site]) for site in outputs]
+    errors = relative_errors([(found, expected) for _, found, expected in pairs])
+    return {
+        block: float(np.max([e for (b, _, _), e in zip(pairs, errors, strict=True) if b == block]))
+        for block in blocks
+    }
+
+
+def _summed(anatomy: Anatomy, sites: SiteTable) -> list[int]:
+    """The blocks whose increments are known: both, or the one that the block has."""
+    return [
+        index
+        for index, block in enumerate(anatomy.blocks)
+        if (block.attn_out or block.mlp_out)
+        and sites.has("resid_post", index)
+        and all(sites.has(k, index) for k in ("attn_out", "mlp_out") if getattr(block, k))
+    ]
+
+
+def _attending(sites: SiteTable) -> list[int]:
+    needed = ("attn.pattern", "attn.v", "attn.z")
+    return [b for b in range(sites.blocks) if all(sites.has(kind, b) for kind in needed)]
+
+
+def _states(sites: SiteTable) -> list[Site]:
+    """Residual states at three depths, or as many as there are."""
+    found = [Site("resid_post", b) for b in range(sites.blocks) if sites.has("resid_post", b)]
+    return [found[i] for i in sorted({0, len(found) // 2, len(found) - 1})] if found else []
 
 
 def lens_last_row(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:
@@ -114,7 +225,7 @@ def backward_matches_difference(
     same length, so that a gradient that was cut to zero shows. The differences are the rows
     of one batch.
     """
-    places = [Site("resid_post", b) for b in sorted({0, sites.blocks // 2, sites.blocks - 1})]
+    places = _states(sites)
     run = forward(net, anatomy, ids, record=places).evaluate()
     ranked = mx.argsort(run.logits[0, -1])
     first, second = ranked[-1], ranked[-2]
@@ -165,12 +276,24 @@ def relative_error(found: mx.array, expected: mx.array) -> float:
 
 def largest_error(pairs: Sequence[tuple[mx.array, mx.array]]) -> float:
     """The largest `relative_error` of some (found, expected), in one evaluation."""
+    return float(np.max(relative_errors(pairs)))  # NaN where one is: unlike max()
+
+
+def relative_errors(pairs: Sequence[tuple[mx.array, mx.array]]) -> list[float]:
+    """Each pair's `relative_error`, in one evaluation."""
     errors = []
     for found, expected in pairs:
         found, expected = found.astype(mx.float32), expected.astype(mx.float32)
         scale = mx.maximum(mx.abs(expected).max(), 1e-30)
         errors.append(mx.abs(found - expected).max() / scale)
-    return float(as_numpy(mx.stack(errors)).max())
+    return as_numpy(mx.stack(errors)).tolist()
+
+
+# What a contract answers for: its errors by block, and the kinds of site withdrawn where it fails.
+COVERS = {
+    "residual_sum": (residual_errors, ("attn_out", "resid_mid", "mlp_out")),
+    "attention_rebuild": (rebuild_errors, ("attn",)),
+}
 
 
 def measure_pace(net: object, anatomy: Anatomy, ids: mx.array) -> Pace:

@@ -80,44 +80,76 @@ def test_side_by_side_attention_and_mlp_have_no_middle_and_say_so():
     assert "side by side" in table(net, anatomy).missing["resid_mid"]
 
 
-def test_a_model_without_attention_says_which_sites_it_lacks():
-    class Mixer(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.mix, self.mlp = nn.Linear(8, 8), nn.Linear(8, 8)
+class Sum(nn.Module):
+    """A recurrent mixer: each position gets the mean of those before it."""
 
-        def __call__(self, x):
-            x = x + self.mix(x)
-            return x + self.mlp(x)
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
 
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embed, self.norm, self.head = nn.Embedding(90, 8), nn.RMSNorm(8), nn.Linear(8, 90)
-            self.layers = [Mixer(), Mixer()]
+    def __call__(self, x):
+        return mx.cumsum(self.inner(x), axis=1)
 
+
+class Toy(nn.Module):
+    """A model around blocks of one kind."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.embed, self.norm, self.head = nn.Embedding(90, 8), nn.LayerNorm(8), nn.Linear(8, 90)
+        self.layers = list(layers)
+
+    def __call__(self, ids):
+        x = self.embed(ids)
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(self.norm(x))
+
+
+class Adds(nn.Module):
+    """A block that adds what each of its parts makes of the normed stream."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.norm, self.parts = nn.LayerNorm(8), list(parts)
+
+    def __call__(self, x):
+        for part in self.parts:
+            x = x + part(self.norm(x))
+        return x
+
+
+def test_without_attention_the_increment_that_mixes_positions_is_attn_out():
+    net = Toy(Adds(Sum(), nn.Linear(8, 8)), Adds(nn.Linear(8, 8)), Adds(Sum()))
+    anatomy = discover(net, IDS)
+    both, mlp, mixer = anatomy.blocks
+    assert [term.module for term in both.attn_out] == [net.layers[0].parts[0]]
+    assert [term.module for term in both.mlp_out] == [net.layers[0].parts[1]]
+    assert "resid_mid" not in both.missing
+    assert (mlp.attn_out, "neither attention nor" in mlp.missing["attn_out"]) == ((), True)
+    assert (mixer.mlp_out, "mixer's output alone" in mixer.missing["mlp_out"]) == ((), True)
+    assert all("no softmax attention" in block.missing["attn"] for block in anatomy.blocks)
+    assert prove(net, anatomy, table(net, anatomy), IDS)["residual_sum"].ok
+
+
+def test_blocks_that_run_twice_leave_logits_and_unembedding_and_say_why_no_more():
+    class Twice(Toy):
         def __call__(self, ids):
             x = self.embed(ids)
-            for layer in self.layers:
+            for layer in self.layers * 2:
                 x = layer(x)
             return self.head(self.norm(x))
 
-    anatomy = discover(Model(), IDS)
-    missing = anatomy.blocks[0].missing
-    assert "no softmax attention" in missing["attn"]
-    assert "attn_out" not in missing
+    net = Twice(nn.Linear(8, 8))
+    anatomy = discover(net, IDS)
+    sites = table(net, anatomy)
+    assert sites.kinds() == ["embed", "final_norm", "logits"]
+    with pytest.raises(BadInput, match="runs its blocks 2 times in a pass"):
+        sites.parse("blocks.0.resid_post")
+    assert prove(net, anatomy, sites, IDS)["trace_identity"].ok
+    assert anatomy.unembed(mx.zeros((2, 3, 8))).shape == (2, 3, 90)
 
 
-def test_a_block_that_runs_twice_is_refused_in_words():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embed, self.norm, self.head = nn.Embedding(90, 8), nn.RMSNorm(8), nn.Linear(8, 90)
-            self.layers = [nn.Linear(8, 8)]
-
-        def __call__(self, ids):
-            x = self.layers[0](self.layers[0](self.embed(ids)))
-            return self.head(self.norm(x))
-
-    with pytest.raises(BadInput, match="2 times in a pass"):
-        discover(Twice(), IDS)
+def test_a_model_without_layers_is_refused_in_words():
+    with pytest.raises(BadInput, match="no `layers`"):
+        discover(nn.Linear(8, 8), IDS)
