@@ -73,8 +73,13 @@ def load_folder_network(folder: Path, place: Place) -> Network:
 
 
 def architecture_file(model_type: str) -> ModuleType:
-    """`mlx_lm.models.NAME` without mlx-lm's package start, which imports transformers (0.8 s)."""
-    name = f"mlx_lm.models.{model_type}"
+    """`mlx_lm.models.NAME`: the classes of one architecture."""
+    return mlx_lm_file(f"models.{model_type}")
+
+
+def mlx_lm_file(name: str) -> ModuleType:
+    """`mlx_lm.NAME` without mlx-lm's package start, which imports transformers (0.8 s)."""
+    name = f"mlx_lm.{name}"
     if "mlx_lm" in sys.modules:
         return importlib.import_module(name)
     spec = importlib.util.find_spec("mlx_lm")

@@ -14,13 +14,15 @@ from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.models.anatomy_parts import Anatomy
+from mlxterp_engine.models.load import mlx_lm_file
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import Edit, Operation, at, draws
 from mlxterp_engine.tracing.positions import rows
 from mlxterp_engine.tracing.sites import HEAD_KINDS, Site
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
+
+make_prompt_cache = mlx_lm_file("models.cache").make_prompt_cache
 
 OVER_SOURCES = ("attn.k", "attn.v", "attn.pattern")  # hold rows of what was read before
 LIMITS = ("max_size", "chunk_size")  # what caches that forget call their length

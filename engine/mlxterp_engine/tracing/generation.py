@@ -13,6 +13,7 @@ from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput, RunFailed
 from mlxterp_engine.models.anatomy_parts import Anatomy
+from mlxterp_engine.models.load import mlx_lm_file
 from mlxterp_engine.tracing.cached_edits import for_generation, within
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import Edit
@@ -20,8 +21,9 @@ from mlxterp_engine.tracing.proofs import relative_error
 from mlxterp_engine.tracing.sites import Site
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
-from mlx_lm.sample_utils import make_sampler
+
+make_prompt_cache = mlx_lm_file("models.cache").make_prompt_cache
+make_sampler = mlx_lm_file("sample_utils").make_sampler
 
 # In float32, in 16-bit floats. One token at a time and many at once are products of other
 # shapes, whose sums are rounded in another order: 2e-6 over the default model's 30 blocks.
