@@ -13,6 +13,7 @@ from mlxterp_engine.experiments import (
     RunCancelled,
     RunFailed,
 )
+from mlxterp_engine.runlog.record import Recording as RunSaid
 from mlxterp_engine.worker.client import Lost
 from mlxterp_engine.worker.protocol import (
     AnyEvent,
@@ -106,6 +107,7 @@ class RecordedEngine:
     def __init__(self, recording: Recording, free: int | None = None) -> None:
         self.recording = recording
         self.asked: list[Task] = []
+        self.said: list[RunSaid | None] = []
         self.closed = False
         self.shut_down = False
         self._free = free
@@ -133,8 +135,11 @@ class RecordedEngine:
         for callback in self._losses:
             callback(lost)
 
-    async def submit(self, task: Task, out: str | None = None) -> RecordedJob:
+    async def submit(
+        self, task: Task, out: str | None = None, recording: RunSaid | None = None
+    ) -> RecordedJob:
         self.asked.append(task)
+        self.said.append(recording)
         run = self._opening(task) if isinstance(task, OpenModel) else self.recording.run_of(task)
         job = RecordedJob(f"job{len(self._jobs) + 1}", run, self)
         self._jobs[job.id] = job

@@ -21,7 +21,9 @@ INTERRUPTED = 130
 # Imported when asked for: the app and --help need none of them.
 COMMANDS = {
     "run": "one experiment, no screen",
+    "reproduce": "a paper's experiments, as a card",
     "models": "the catalogue, fetching, what a model is",
+    "runs": "the research log: list, show, replay, compare, export",
     "engine": "the background engine",
     "jobs": "what the engine runs and has run",
     "doctor": "device, BLAS, numeric parity, terminal colours, in one page",
@@ -84,7 +86,7 @@ def _parser() -> Parser:
         prog=PROGRAM,
         description="Opens up language models in the terminal. Without a command: the screen.",
         epilog="commands:\n"
-        + "\n".join(f"  {name:<8} {about}" for name, about in COMMANDS.items())
+        + "\n".join(f"  {name:<9} {about}" for name, about in COMMANDS.items())
         + f"\n\n{PROGRAM} COMMAND --help tells more.",
     )
     parser.add_argument("command", nargs="?", help="one of the commands below")
@@ -92,6 +94,7 @@ def _parser() -> Parser:
     for name, choices in CHOICES.items():
         parser.add_choice(f"--{name}", choices)
     parser.add_argument("--theme", metavar="NAME", help="a colour theme, as :theme lists them")
+    parser.add_argument("--workspace", metavar="NAME", default="", help="its own prompt, cursor …")
     parser.add_argument("--version", action=_Version, nargs=0, help="print it, and leave")
     return parser
 

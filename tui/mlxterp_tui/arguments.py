@@ -21,4 +21,5 @@ class AppArguments(msgspec.Struct, frozen=True, kw_only=True):
     dtype: DTypeChoice = "auto"
     bos: Bos | None = None
     theme: str | None = None
+    workspace: str = ""
     color: Colour = "auto"

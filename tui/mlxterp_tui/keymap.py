@@ -13,7 +13,7 @@ from typing import Literal
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
-Where = Literal["app", "main", "prompt", "lens", "jobs"]
+Where = Literal["app", "main", "prompt", "lens", "jobs", "runs"]
 
 PLACES: dict[Where, str] = {
     "app": "everywhere",
@@ -21,6 +21,7 @@ PLACES: dict[Where, str] = {
     "prompt": "in the prompt",
     "lens": "in the lens",
     "jobs": "in the jobs",
+    "runs": "in the runs",
 }
 
 
@@ -69,6 +70,23 @@ COMMANDS: tuple[Command, ...] = (
             "restart, stop or status", "engine"),
     Command("export", "main", "e", "app.export", "Write this pane to a file", "",
             "a file ending in .svg, .tsv or .json", "exports"),
+    Command("hypothesis", "main", "", "app.hypothesis", "What is expected of the next run", "",
+            "what you expect, in a sentence; or off"),
+    Command("outcome", "main", "", "app.outcome", "What came of the run in front", "",
+            "what came out, in a sentence"),
+    Command("note", "main", "", "app.note", "A note on the run in front", "",
+            "a note; or off"),
+    Command("tag", "main", "", "app.tag", "Tag the run in front", "",
+            "tags, with a minus to take one away: ioi -old", "tags"),
+    Command("show", "main", "", "app.show_recorded", "Show a run of the log", "",
+            "the number of a run"),
+    Command("workspace", "main", "", "app.workspace", "Go to another workspace, or make one", "",
+            "a name; default is the one without", "workspaces"),
+    Command("workspace-delete", "main", "", "app.delete_workspace", "Delete a workspace", "",
+            "the name of a workspace", "named-workspaces"),
+    Command("workspace-restore", "main", "", "app.restore_workspace",
+            "Bring back a deleted workspace", "", "the name of a workspace",
+            "deleted-workspaces"),
     Command("ask", "main", "", "ask", "Run the pane on this prompt", "", "a prompt"),
     Command("submit", "prompt", "enter,ctrl+j,f5", "submit", "Run the pane on this prompt", "run"),
     Command("leave", "prompt", "escape", "screen.focus_pane", "Leave the prompt for the pane",
@@ -103,6 +121,28 @@ COMMANDS: tuple[Command, ...] = (
     Command("cancel-job", "jobs", "x", "cancel_job", "Cancel this job", "cancel"),
     Command("watch-job", "jobs", "enter", "watch_job", "Show this job's progress", "watch"),
     Command("copy-job", "jobs", "y", "copy_job", "Copy this job's line and reason"),
+    Command("open-run", "runs", "enter", "open_run", "Show the run's result as it was", "open"),
+    Command("filter", "runs", "slash", "filter", "Filter the list as you type", "filter"),
+    Command("unfilter", "runs", "escape", "unfilter", "Clear the filter; unmark"),
+    Command("replay", "runs", "r", "replay", "Run it again, and say how far the numbers drift",
+            "again"),
+    Command("mark-run", "runs", "space", "mark", "Mark the run, to compare with another", "mark"),
+    Command("compare", "runs", "c", "compare", "Compare the marked run with this one", "compare"),
+    Command("view-run", "runs", "v", "view_run", "All that is known of the run", "view"),
+    Command("edit-tag", "runs", "t", "edit('tag')", "Tag the run", "tag"),
+    Command("edit-note", "runs", "n", "edit('note')", "Write a note on the run", "note"),
+    Command("edit-outcome", "runs", "O", "edit('outcome')", "Write what came out"),
+    Command("expect", "runs", "H", "screen.begin('hypothesis ')",
+            "Write what is expected of the next run"),
+    Command("delete-run", "runs", "d", "delete_run", "Delete the run", "delete"),
+    Command("undelete", "runs", "u", "undelete", "Undo the last deletion", "undo"),
+    Command("pin-run", "runs", "p", "pin_run", "Pin the run to the top of the list, or no longer"),
+    Command("fold", "runs", "f,h,l,left,right", "fold", "Fold or unfold the run's children"),
+    Command("parent", "runs", "o", "parent", "Go to the run that this one came from"),
+    Command("copy-run", "runs", "y", "copy_run", "Copy the run's line (TSV)"),
+    Command("copy-runs", "runs", "Y", "copy_runs", "Copy the list (TSV)"),
+    Command("filter-by", "runs", "", "filter", "Filter the list", "",
+            "words, tag:NAME, state:failed, since:2d, kl_middle>5"),
 )  # fmt: skip
 
 
@@ -190,4 +230,4 @@ def _within_reach(one: Where, other: Where) -> bool:
     return one == other or "app" in (one, other) or {one, other} in OVERLAPPING
 
 
-OVERLAPPING = ({"main", "lens"}, {"main", "jobs"})
+OVERLAPPING = ({"main", "lens"}, {"main", "jobs"}, {"main", "runs"})

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mlxterp_engine.experiments import (
+    AnyRequest,
     BadInput,
     EngineError,
     LogitLens,
@@ -15,6 +16,7 @@ from mlxterp_engine.experiments import (
     RunCancelled,
     Step,
 )
+from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.client import Job
 from mlxterp_engine.worker.protocol import JobInfo
 from mlxterp_engine.worker.tasks import ModelOpened, Outcome
@@ -84,15 +86,34 @@ class Runs:
             self._app.report(error)
 
     async def _ask(self, pane: Pane, prompt: str) -> None:
-        session = self._app.session
         request = pane.request(prompt, self._app.setting)
-        if request is None:
-            return
-        await self._stop_older()
-        await pane.prepare()
-        pane.begin(request, session.card)
+        if request is not None:
+            recording = Recording(hypothesis=self._app.hypothesis)
+            await self.answer(request, pane, recording)
+
+    async def answer(
+        self, request: AnyRequest, pane: Pane | None, recording: Recording
+    ) -> int | None:
+        """Run a request, in a pane if it has one; its number in the log, None if it has none."""
+        app = self._app
         name = str(request.__struct_config__.tag)
-        await self._show_in(pane, session.submit(request), name)
+        await self._stop_older()
+        if pane is None:
+            job = await app.session.submit(request, recording)
+            await self._follow(job, name, lambda parts: None)
+            return app.session.run_of(job)
+        await pane.prepare()
+        pane.begin(request, app.session.card)
+        await self._show_in(pane, self._submitted(request, recording), name)
+        return pane.recorded_as
+
+    async def _submitted(self, request: AnyRequest, recording: Recording) -> Job:
+        """A hypothesis is for one run: it is used once the engine has taken that run."""
+        job = await self._app.session.submit(request, recording)
+        if recording.hypothesis:
+            self._app.hypothesis = ""
+            self._app.main.redraw()
+        return job
 
     async def _attend(self, pane: Pane, info: JobInfo) -> None:
         await pane.prepare()
@@ -105,22 +126,30 @@ class Runs:
         opened: Callable[[ModelCard], None],
         failed: Callable[[], None],
     ) -> None:
-        job = await self._app.session.submit(setting.open_model())
         try:
-            outcome = await self._follow(job, f"opening {setting.model}", lambda parts: None)
+            card = await self.opened(setting)
         except BadInput as error:
             self._app.report(error)
             failed()
         else:
-            opened(cast(ModelOpened, outcome).card)
+            opened(card)
+
+    async def opened(self, setting: Setting) -> ModelCard:
+        """The setting's model, open."""
+        job = await self._app.session.submit(setting.open_model())
+        outcome = await self._follow(job, f"opening {setting.model}", lambda parts: None)
+        return cast(ModelOpened, outcome).card
 
     async def _show_in(self, pane: Pane, asked: Awaitable[Job], name: str) -> None:
         """Give the pane what comes of a job, however it ends."""
         try:
             job = self._pane_job = await asked
+            pane.stored = pane.recorded_as = None
+            self._app.main.redraw()
             outcome = await self._follow(
                 job, name, lambda parts: pane.show(parts, self._app.session.card)
             )
+            pane.recorded_as = self._app.session.run_of(job)
             pane.finish(cast(Result, outcome))
         except RunCancelled:
             pane.end("cancelled", "")

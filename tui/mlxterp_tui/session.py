@@ -11,6 +11,8 @@ from typing import Literal, TypeVar
 
 from mlxterp_engine.experiments import AnyPart, EngineError, ModelCard, RunFailed, Started, Step
 from mlxterp_engine.experiments.request import Bos
+from mlxterp_engine.runlog.comparison import Comparison
+from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.client import Engine, Job, Lost
 from mlxterp_engine.worker.protocol import (
     ENDED,
@@ -18,6 +20,7 @@ from mlxterp_engine.worker.protocol import (
     EngineStatus,
     JobChanged,
     JobInfo,
+    LogTrouble,
     ModelChanged,
     Tokenized,
 )
@@ -27,6 +30,8 @@ Connect = Callable[[], Awaitable[Engine]]
 Progress = Started | Step | AnyPart
 State = Literal["starting", "ready", "lost", "stopped"]
 T = TypeVar("T")
+
+NOTHING_SAID = Recording()
 
 # The screen is repainted at most this often while parts arrive.
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -69,6 +74,7 @@ class Session:
         self.jobs: dict[str, JobInfo] = {}
         self.lost: Lost | None = None
         self.log = ""
+        self.log_trouble = ""
         self.pid = 0
         self._settled = asyncio.Event()
 
@@ -84,6 +90,7 @@ class Session:
             status = await engine.status()
             self.engine, self.state = engine, "ready"
             self.card, self.log, self.pid = status.model, status.log, status.pid
+            self.log_trouble = status.log_trouble
             self.jobs = {info.id: info for info in status.jobs}
         except EngineError:
             self.state = "stopped"
@@ -92,9 +99,12 @@ class Session:
             self._settled.set()
             self._changed()
 
-    async def submit(self, task: Task) -> Job:
-        """Queue a task; while the engine is starting, first wait for it."""
-        return await (await self._attached()).submit(task)
+    async def submit(self, task: Task, recording: Recording | None = NOTHING_SAID) -> Job:
+        """Queue a task; while the engine is starting, first wait for it.
+
+        recording: what the log is told of it; None leaves nothing behind.
+        """
+        return await (await self._attached()).submit(task, recording=recording)
 
     async def watch(self, job_id: str) -> Job:
         """A job that runs or has run, from its beginning."""
@@ -105,6 +115,15 @@ class Session:
         async for batch in batches(job.events(), SECONDS_BETWEEN_UPDATES):
             show(batch)
         return await job.outcome()
+
+    async def compare(self, first: int, second: int) -> Comparison:
+        """Two runs of the log: how far apart their arrays are."""
+        return await (await self._attached()).compare(first, second)
+
+    def run_of(self, job: Job) -> int | None:
+        """The job's number in the log."""
+        info = self.jobs.get(job.id)
+        return None if info is None else info.run
 
     async def cancel(self, job_id: str) -> None:
         await (await self._attached()).cancel(job_id)
@@ -143,6 +162,8 @@ class Session:
             self.jobs[notice.info.id] = notice.info
         elif isinstance(notice, ModelChanged):
             self.card = notice.card
+        elif isinstance(notice, LogTrouble):
+            self.log_trouble = notice.reason
         self._changed()
 
     def _was_lost(self, lost: Lost) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mlxterp_engine.experiments import (
     AnyRequest,
@@ -19,10 +19,13 @@ from mlxterp_engine.experiments import (
 from mlxterp_themes import Ramp
 from mlxterp_tui.amounts import seconds
 from mlxterp_tui.keymap import bindings
-from mlxterp_tui.panes import lens_cells, lens_inspector, lens_text, lens_view
+from mlxterp_tui.logbook import Stored
+from mlxterp_tui.panes import lens_cells, lens_inspector, lens_memory, lens_text, lens_view
 from mlxterp_tui.panes.lens_cells import SETTLED, layer_of, row_of
 from mlxterp_tui.panes.lens_inspector import LensColumn, LensStrip
+from mlxterp_tui.panes.lens_memory import LensMemory
 from mlxterp_tui.panes.lens_run import LensRun
+from mlxterp_tui.panes.lens_stored import stored_run
 from mlxterp_tui.panes.lens_view import Cell, LensView
 from mlxterp_tui.panes.pane import Ended, Pane
 from mlxterp_tui.reporting import tells_errors
@@ -33,6 +36,7 @@ from mlxterp_tui.widgets.cell_grid import CellGrid
 from mlxterp_tui.widgets.column_list import ColumnList
 from mlxterp_tui.widgets.legend import Legend
 
+import msgspec
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -99,6 +103,8 @@ Try: t on ' Paris', then f.
         self._listed_labels: list[str] = []
         self._next = LensRun()
         self._target: str | None = None
+        self._memory = LensMemory()
+        self._recalling = False
         self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -109,6 +115,9 @@ Try: t on ' Paris', then f.
             return
         body = Horizontal(self.grid, self._listed, LensColumn(), id="lens-body")
         await self.mount(body, LensStrip())
+        self._turn_grid()
+        self._set_stride(self.view.stride)
+        self.grid.cell_width = self._memory.width
         self.recolour()
         self.watch(self.grid, "cell_width", self._hug_grid, init=False)
         if self.has_focus:
@@ -130,9 +139,15 @@ Try: t on ' Paris', then f.
         return LogitLens(
             prompt=prompt,
             top_k=TOP_K,
-            target=self._target,
+            target=self._target_for(setting),
             **setting.request_fields(),  # type: ignore[arg-type]
         )
+
+    def _target_for(self, setting: Setting) -> str | None:
+        """A token of the last session is asked of that session's model alone."""
+        if self._recalling and self._memory.model != setting.model:
+            return None
+        return self._target
 
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
         """What was on screen stays there until the new run has something to show."""
@@ -157,16 +172,42 @@ Try: t on ' Paris', then f.
         self._tell()
 
     def _start(self, started: Started, card: ModelCard) -> None:
-        before, request = self.run, self._next.request
-        kept = before.asks_the_same(request)
+        run = replace(self._next, layers=card.layers, vocabulary=card.vocab_size)
+        self._show_new(run.read(started.tokens[0], started.token_ids[0]))
+
+    def _show_new(self, run: LensRun) -> None:
+        """Another run is looked at: at the same place if it asks the same."""
+        before, request = self.run, run.request
         new_target = request is not None and request.target not in (None, before.target)
-        self.run = replace(self._next, layers=card.layers, vocabulary=card.vocab_size).read(
-            started.tokens[0], started.token_ids[0]
-        )
-        self.view = self.view.for_run(self.run, kept, new_target)
+        recalling, self._recalling = self._recalling, False
+        view = self.view.for_run(run, before.asks_the_same(request), new_target and not recalling)
+        self.run = run
+        self.view = lens_memory.same_place(self._memory, run, view) if recalling else view
         self._set_labels()
         self.add_class("-filled")
         self._arrange()
+
+    def take_stored(self, stored: Stored) -> None:
+        run = stored_run(stored)
+        self._show_new(run)
+        self._target = run.target
+        self.grid.set_rows(lens_cells.all_cells(run, self.view))
+        self._mark()
+        self._tell()
+
+    def remembered(self) -> dict[str, Any]:
+        if self._recalling:
+            return msgspec.to_builtins(self._memory)
+        return lens_memory.remembered(self.run, self.view, self._target, self.grid.cell_width)
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        memory = self._memory = lens_memory.recalled(remembered)
+        self.view, self._target = lens_memory.view_of(memory), memory.target
+        self._recalling = memory.cursor is not None
+        if self.grid.is_attached:
+            self._turn_grid()
+            self._set_stride(memory.stride)
+            self.grid.cell_width = memory.width
 
     def _add(self, rows: list[LogitLensRow]) -> None:
         if not rows:
@@ -332,9 +373,11 @@ Try: t on ' Paris', then f.
 
     def action_bottom_up(self) -> None:
         self.view = replace(self.view, embeddings_on_top=not self.view.embeddings_on_top)
-        self.grid.bottom_up = not self.view.embeddings_on_top
-        self._listed.bottom_up = self.grid.bottom_up
+        self._turn_grid()
         self._tell()
+
+    def _turn_grid(self) -> None:
+        self.grid.bottom_up = self._listed.bottom_up = not self.view.embeddings_on_top
 
     def action_cycle_stride(self) -> None:
         self._set_stride(self.view.cycled_stride().stride)

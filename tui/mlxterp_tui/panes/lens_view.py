@@ -50,6 +50,9 @@ class LensView:
         """Pin the cursor's cell; pinning the pinned cell again unpins it."""
         return replace(self, pinned=None if self.pinned == self.cursor else self.cursor)
 
+    def pinned_at(self, cell: Cell | None) -> LensView:
+        return replace(self, pinned=cell)
+
     def for_run(self, run: LensRun, kept: bool, new_target: bool) -> LensView:
         """The view of a new run: the same place when `kept`, else the last row's last cell."""
         view = replace(self, metric=self._metric_for(run, new_target))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from mlxterp_engine.experiments import (
     AnyRequest,
@@ -14,7 +14,9 @@ from mlxterp_engine.experiments import (
     Result,
     Trace,
 )
+from mlxterp_engine.runlog.record import RunRecord
 from mlxterp_engine.worker.protocol import JobInfo
+from mlxterp_tui.logbook import Stored
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 
@@ -29,6 +31,11 @@ class Pane(Container):
     """The main screen calls these; a pane that asks nothing leaves most as they are."""
 
     HELP_TITLE: ClassVar[str] = ""
+
+    stored: RunRecord | None = None
+    """The run of the log that is shown; None when it came from the engine just now."""
+    recorded_as: int | None = None
+    """The number in the log of the run that is shown."""
 
     @property
     def heading(self) -> Widget:
@@ -67,6 +74,21 @@ class Pane(Container):
 
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
         """The request is on its way."""
+
+    def take_stored(self, stored: Stored) -> None:
+        """Show a run of the log as it was. BadInput when there is nothing of it to show."""
+
+    @property
+    def run_id(self) -> int | None:
+        """The recorded run that a note, a tag or an outcome is about."""
+        return self.recorded_as
+
+    def remembered(self) -> dict[str, Any]:
+        """How it is looked at, for the next session: what JSON can hold."""
+        return {}
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Look as it did. Called once, before anything is shown; may hold anything."""
 
     def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
         """Some of the answer."""

@@ -9,11 +9,15 @@ from mlxterp_tui.panes.pane import Pane
 
 
 class Entry(NamedTuple):
-    """where: module and class, imported when the pane is first wanted."""
+    """where: module and class, imported when the pane is first wanted.
+
+    shows: the experiment whose results it shows; "" for none.
+    """
 
     name: str
     title: str
     where: str
+    shows: str = ""
 
     def make(self) -> Pane:
         module, _, kind = self.where.partition(":")
@@ -21,6 +25,12 @@ class Entry(NamedTuple):
 
 
 PANES = (
-    Entry("lens", "Lens", "lens:LensPane"),
+    Entry("lens", "Lens", "lens:LensPane", shows="logit-lens"),
     Entry("jobs", "Jobs", "jobs:JobsPane"),
+    Entry("runs", "Runs", "runs:RunsPane"),
 )
+
+
+def pane_showing(experiment: str) -> str | None:
+    """The pane for results of that experiment, if there is one."""
+    return next((entry.name for entry in PANES if entry.shows == experiment), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlxterp_engine.experiments import Price, Step
 from mlxterp_tui.command_line import completions, parse
@@ -19,7 +19,9 @@ from mlxterp_tui.screens.prompt import PromptPane
 from mlxterp_tui.screens.reader import Reader
 from mlxterp_tui.screens.run_line import RunLine
 from mlxterp_tui.screens.status_line import status_text
+from mlxterp_tui.screens.stored_line import refuse_other_model, stored_text
 from mlxterp_tui.widgets.jump_overlay import push_jump_overlay
+from mlxterp_tui.workspaces import Remembered
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from mlxterp_tui.app import MlxterpApp
 
 EXAMPLE_PROMPT = "The capital of France is"
+RUNS_PANE = "#runs"
 # Below this height the boxes go, so that the grid keeps its rows.
 SHORT = 30
 
@@ -59,18 +62,22 @@ class MainScreen(Screen[None]):
         self._at = PANES[0].name
 
     def compose(self) -> ComposeResult:
+        self._at = self.app.remembering.pane
+        prompt = self.app.remembering.last.prompt or self.app.prompts.last or EXAMPLE_PROMPT
         yield Drawn(self._draw_status, id="status")
-        yield PromptPane(self.app.prompts, self.app.prompts.last or EXAMPLE_PROMPT)
+        yield PromptPane(self.app.prompts, prompt)
         with Horizontal(id="pane-row"):
             yield Drawn(self._draw_tabs, id="pane-tabs")
             yield Container(id="pane-header")
+        yield Drawn(self._draw_stored, id="stored")
         yield Container(id="panes")
         yield RunLine()
         yield Drawn(self._draw_hints, id="hints")
 
     def on_mount(self) -> None:
+        self.set_class(self.app.remembering.last.zoomed, "-zoomed")
         self.action_show_pane(self._at)
-        self.prompt.field.focus()
+        self.set_focus(self.pane if self.has_class("-zoomed") else self.prompt.field)
 
     def on_resize(self, event: events.Resize) -> None:
         short = event.size.height < SHORT
@@ -86,6 +93,15 @@ class MainScreen(Screen[None]):
     @property
     def pane(self) -> Pane:
         return self._panes[self._at]
+
+    @property
+    def pane_name(self) -> str:
+        return self._at
+
+    @property
+    def run_in_front(self) -> int | None:
+        """The recorded run that is shown, or stands under the cursor of the list of runs."""
+        return self.pane.run_id
 
     @property
     def run_line(self) -> RunLine:
@@ -106,9 +122,28 @@ class MainScreen(Screen[None]):
 
     def _make(self, name: str) -> None:
         pane = next(entry for entry in PANES if entry.name == name).make()
+        pane.recall(self.app.remembering.last.panes.get(name, {}))
         self._panes[name] = pane
         self.query_one("#panes").mount(pane)
         self.query_one("#pane-header").mount(pane.heading)
+
+    def remembered_of_panes(self) -> dict[str, dict[str, Any]]:
+        """Of those that have been made."""
+        return {name: pane.remembered() for name, pane in self._panes.items()}
+
+    def recall(self, left: Remembered, pane: str) -> None:
+        """Look as another workspace was left."""
+        self.prompt.text = left.prompt or EXAMPLE_PROMPT
+        for name, made in self._panes.items():
+            made.recall(left.panes.get(name, {}))
+        self.set_class(left.zoomed, "-zoomed")
+        self.log_changed()
+        self.action_show_pane(pane)
+
+    @property
+    def known_tags(self) -> list[str]:
+        """Of the runs that were last listed."""
+        return sorted({tag for runs in self.query(RUNS_PANE) for tag in runs.known_tags})  # type: ignore[attr-defined]
 
     def action_pane(self, step: int) -> None:
         names = [entry.name for entry in PANES]
@@ -136,20 +171,36 @@ class MainScreen(Screen[None]):
 
     def redraw(self) -> None:
         """Repaint them as far as they changed, and the jobs when they are in front."""
-        for selector in ("#status", "#pane-tabs", "#hints"):
+        self.set_class(self.pane.stored is not None, "-stored")
+        for selector in ("#status", "#pane-tabs", "#stored", "#hints"):
             self.query_one(selector, Drawn).redraw()
         self.pane.session_changed()
+
+    def log_changed(self) -> None:
+        """Something was written about a run."""
+        for runs in self.query(RUNS_PANE):
+            runs.refill()  # type: ignore[attr-defined]
 
     def show_job(self, name: str, step: Step | None, price: Price | None) -> None:
         self.run_line.show_job(name, step, price)
 
     def show_checks(self) -> None:
         """No job runs: the pane's own checks and cost."""
-        self.run_line.show_checks(self.pane.contracts, self.pane.cost)
+        run = self.pane.recorded_as
+        saved = "" if run is None or self.pane.stored else f"run {run} saved"
+        cost = " · ".join(filter(None, [self.pane.cost, saved]))
+        self.run_line.show_checks(self.pane.contracts, cost)
 
     def _draw_status(self, width: int, height: int) -> Content:
         app = self.app
-        return status_text(app.setting, app.session.card, app.session.state, width)
+        return status_text(
+            app.setting, app.session.card, app.session.state, width,
+            app.remembering.name, app.hypothesis,
+        )  # fmt: skip
+
+    def _draw_stored(self, width: int, height: int) -> Content:
+        stored = self.pane.stored
+        return Content("") if stored is None else stored_text(stored, self.app.session.card, width)
 
     def _draw_tabs(self, width: int, height: int) -> Content:
         return pane_tabs([(entry.title, entry.name == self._at) for entry in PANES])
@@ -166,17 +217,34 @@ class MainScreen(Screen[None]):
     def _submitted(self, event: PromptPane.Submitted) -> None:
         event.stop()
         self.prompt.select_all()
-        self.action_run()
+        self.ask_prompt()
+        self.app.keep_session()
 
     @tells_errors
     def action_ask(self, prompt: str) -> None:
         self.prompt.text = prompt
         self.prompt.action_submit()
 
-    @on(Pane.Wanted)
     def action_run(self) -> None:
+        """Run what is shown again: a run of the log as it was asked then, else the prompt."""
+        if self.pane.stored is not None:
+            self.app.recorded.replay(self.pane.stored.id)
+        else:
+            self.ask_prompt()
+
+    def ask_prompt(self) -> None:
         """Run the pane on the prompt as it stands."""
         self.app.runs.run(self.pane, self.prompt.text)
+
+    @on(Pane.Wanted)
+    @tells_errors
+    def _pane_wants(self, event: Pane.Wanted) -> None:
+        """The same prompt with another parameter; of a stored run only on the run's own model."""
+        event.stop()
+        stored, card = self.pane.stored, self.app.session.card
+        if stored is not None:
+            refuse_other_model(stored, card)
+        self.ask_prompt()
 
     # Commands.
 

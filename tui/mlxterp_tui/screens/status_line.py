@@ -18,6 +18,7 @@ ENGINE_WORDS: dict[State, tuple[str, str]] = {
     "stopped": ("engine stopped · R starts", "$text-warning"),
 }
 GAP = " · "
+LONGEST_HYPOTHESIS = 24
 
 
 class Fact(NamedTuple):
@@ -27,9 +28,14 @@ class Fact(NamedTuple):
     style: str = ""
 
 
-def facts(setting: Setting, card: ModelCard | None) -> list[Fact]:
+def facts(
+    setting: Setting, card: ModelCard | None, workspace: str = "", hypothesis: str = ""
+) -> list[Fact]:
     """From the one that may go last to the one that goes first when room is short."""
-    known = [Fact("mlxterp", "$text-primary bold"), Fact(setting.model, "bold")]
+    name = f"mlxterp {workspace}".rstrip()
+    known = [Fact(name, "$text-primary bold"), Fact(setting.model, "bold")]
+    if hypothesis:
+        known.append(Fact(f"next run expects: {_begun(hypothesis)}", "$text-accent bold"))
     if card is not None:
         known.append(Fact(weights(card)))
         known.append(Fact(card.device.partition(" ")[0]))
@@ -64,14 +70,24 @@ def fitted(pieces: list[Fact], room: int) -> list[Fact]:
     return kept
 
 
-def status_text(setting: Setting, card: ModelCard | None, engine: State, width: int) -> Content:
+def _begun(words: str) -> str:
+    return words if len(words) <= LONGEST_HYPOTHESIS else f"{words[: LONGEST_HYPOTHESIS - 1]}…"
+
+
+def status_text(
+    setting: Setting,
+    card: ModelCard | None,
+    engine: State,
+    width: int,
+    workspace: str = "",
+    hypothesis: str = "",
+) -> Content:
     """The whole line: facts on the left, the engine on the right."""
     word, style = ENGINE_WORDS[engine]
     right = f"● {word}"
     room = max(0, width - len(right) - 4)
-    left = Content(GAP).join(
-        Content.styled(fact.text, fact.style) for fact in fitted(facts(setting, card), room)
-    )
+    shown = facts(setting, card, workspace, hypothesis)
+    left = Content(GAP).join(Content.styled(fact.text, fact.style) for fact in fitted(shown, room))
     left = left.truncate(room, ellipsis=True)
     gap = " " * max(2, width - 2 - left.cell_length - len(right))
     return Content.assemble(" ", left, gap, (right, style), " ")

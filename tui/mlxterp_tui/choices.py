@@ -1,0 +1,45 @@
+"""What the argument of a `:` command can be: for completion, and to refuse what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlxterp_engine.experiments.request import CHOICES
+from mlxterp_tui.exporting import suggested_exports
+from mlxterp_tui.panes.lens_metrics import METRICS
+from mlxterp_tui.workspaces import UNNAMED
+
+if TYPE_CHECKING:
+    from mlxterp_tui.app import MlxterpApp
+
+FIXED = {
+    "bos": CHOICES["bos"],
+    "switch": ("on", "off"),
+    "engine": ("restart", "stop", "status"),
+    "metrics": tuple(METRICS),
+}
+
+
+def choices(app: MlxterpApp, name: str) -> Sequence[str]:
+    """The list of that name, as it is now."""
+    if name in FIXED:
+        return FIXED[name]
+    workspaces = app.remembering.workspaces
+    match name:
+        case "themes":
+            return app.appearance.theme_names
+        case "ramps":
+            return app.appearance.ramp_names
+        case "exports":
+            return suggested_exports(app.main.pane)
+        case "workspaces":
+            return [UNNAMED, *workspaces.names()]
+        case "named-workspaces":
+            return workspaces.names()
+        case "deleted-workspaces":
+            return workspaces.deleted()
+        case "tags":
+            return app.main.known_tags
+        case _:
+            return [app.config.model, app.setting.model]
