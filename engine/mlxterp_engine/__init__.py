@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlxterp_engine.notebook.head_scores import head_scores, repeated_random_tokens
     from mlxterp_engine.running import Run, run
     from mlxterp_engine.tracing import interventions
+    from mlxterp_engine.tracing.generation import Sampling
     from mlxterp_engine.tracing.pattern_scores import (
         duplicate_token_score,
         first_token_score,
@@ -33,6 +34,7 @@ _WHERE = {
     "InterpretableModel": "mlxterp_engine.interpretable",
     "LogitLens": "mlxterp_engine.experiments",
     "Run": "mlxterp_engine.running",
+    "Sampling": "mlxterp_engine.tracing.generation",
     "Trace": "mlxterp_engine.experiments",
     "attention_patterns": "mlxterp_engine.tracing.trace",
     "duplicate_token_score": "mlxterp_engine.tracing.pattern_scores",
@@ -49,6 +51,7 @@ __all__ = [
     "InterpretableModel",
     "LogitLens",
     "Run",
+    "Sampling",
     "Trace",
     "attention_patterns",
     "duplicate_token_score",

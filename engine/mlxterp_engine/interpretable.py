@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
 from mlxterp_engine.models.calls import calls_through
+from mlxterp_engine.notebook.continuation import Continuation, Piece, pieces
 from mlxterp_engine.notebook.given_module import open_module, tokens_given
 from mlxterp_engine.notebook.lens_table import Predictions, lens_predictions, print_lens
 from mlxterp_engine.notebook.predictions import is_normed, top_tokens
@@ -17,6 +18,7 @@ from mlxterp_engine.notebook.views import ModuleView, Output, no_trace_open
 from mlxterp_engine.opening import Parts, open_parts
 from mlxterp_engine.tracing.batches import forward_batch
 from mlxterp_engine.tracing.forward import Forward, forward
+from mlxterp_engine.tracing.generation import Sampling, generate
 from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOperation, edit
 from mlxterp_engine.tracing.module_outputs import ModuleOutputs, ModulePath
 from mlxterp_engine.tracing.sites import Site
@@ -181,6 +183,74 @@ class InterpretableModel:
         modules.finish()
         return Trace(self.addresses, rows, batch, modules, self._entered)
 
+    def generate(
+        self,
+        prompt: Prompt,
+        max_tokens: int = 50,
+        *,
+        interventions: Interventions | None = None,
+        sampling: Sampling | None = None,
+        bos: Bos = "auto",
+    ) -> Continuation:
+        """Write on after a prompt, with a key-value cache, under interventions or none.
+
+        Greedy by default; `Sampling(temperature=0.8, top_p=0.95, seed=1)` draws. An edit is for
+        the whole sequence, or with `at_positions("prompt", …)`, `"new"` or numbers for those
+        tokens alone. `run(Generate(…))` also proves that the cache changed nothing.
+        """
+        parts = self.stream(
+            prompt, max_tokens, interventions=interventions, sampling=sampling, bos=bos
+        )
+        while True:
+            try:
+                next(parts)
+            except StopIteration as end:
+                return end.value
+
+    def stream(
+        self,
+        prompt: Prompt,
+        max_tokens: int = 50,
+        *,
+        interventions: Interventions | None = None,
+        sampling: Sampling | None = None,
+        bos: Bos = "auto",
+    ) -> Generator[Piece, None, Continuation]:
+        """`generate`, a piece a token: `for piece in model.stream(…): print(piece.text)`.
+
+        Stops between two tokens when it is closed, or no longer looked at.
+        """
+        ids = self._one_prompt(prompt, bos, room=max_tokens)
+        at_sites, at_modules = self._edits(interventions or {})
+        if at_modules:
+            raise BadInput(
+                f"{at_modules[0].site} is a module without a site, and generation edits sites; "
+                f"those of this model: mlxterp-tui models info {self.card.reference}"
+            )
+        parts = generate(
+            self.net,
+            self.anatomy,
+            ids,
+            at_sites,
+            max_tokens=max_tokens,
+            sampling=sampling,
+            end_ids=self.tokens.eos_ids,
+        )
+        return pieces(parts, self.tokens, ids)
+
+    def _one_prompt(self, prompt: Prompt, bos: Bos = "auto", room: int = 0) -> list[int]:
+        """The ids of what is one prompt, with room for so many more tokens in the context."""
+        rows = rows_of(prompt, lambda text: self.encode(text, bos), self.card)
+        if len(rows) != 1:
+            raise BadInput(f"this reads one prompt and got {len(rows)}; call it for each")
+        most = self.card.context
+        if most and len(rows[0]) + room > most:
+            raise BadInput(
+                f"{len(rows[0])} tokens and {room} new ones are more than the {most} that "
+                f"{self.card.reference} reads; ask for {most - len(rows[0])} at most"
+            )
+        return rows[0]
+
     def _edits(self, interventions: Interventions) -> tuple[list[Edit], list[Edit]]:
         """Those at sites, and those at modules that are no site."""
         at_sites, at_modules = [], []
@@ -273,15 +343,13 @@ class InterpretableModel:
         the scores are logits. position: that one alone, as a list of one. plot also prints
         the top tokens as a table. `LogitLens` gives probabilities, ranks, entropies and KL.
         """
-        chosen = self._layers(layers)
-        trace = self.trace(text, sites=[f"blocks.{layer}.resid_post" for layer in chosen])
-        if len(trace.ids) != 1:
-            raise BadInput(f"the lens reads one prompt and got {len(trace.ids)}; call it for each")
-        where = _position(position, len(trace.ids[0]))
+        chosen, ids = self._layers(layers), self._one_prompt(text)
+        where = _position(position, len(ids))
+        trace = self.trace(ids, sites=[f"blocks.{layer}.resid_post" for layer in chosen])
         states = {n: trace.activations[f"blocks.{n}.resid_post"][0, where] for n in chosen}
         found = lens_predictions(states, self.unembed, self.tokens.strings, top_k)
         if plot:
-            print_lens(found, self.tokens.strings(trace.ids[0][where]))
+            print_lens(found, self.tokens.strings(ids[where]))
         return found
 
     def _layers(self, layers: Iterable[int] | None) -> list[int]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from mlxterp_engine.backend import DTYPES, Place
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.result import Step
 from mlxterp_engine.models.gguf_file import GGUFModel
+from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 from mlxterp_engine.models.weights_hash import safetensors_header, weight_files
 
 import mlx.core as mx
@@ -75,21 +73,6 @@ def load_folder_network(folder: Path, place: Place) -> Network:
 def architecture_file(model_type: str) -> ModuleType:
     """`mlx_lm.models.NAME`: the classes of one architecture."""
     return mlx_lm_file(f"models.{model_type}")
-
-
-def mlx_lm_file(name: str) -> ModuleType:
-    """`mlx_lm.NAME` without mlx-lm's package start, which imports transformers (0.8 s)."""
-    name = f"mlx_lm.{name}"
-    if "mlx_lm" in sys.modules:
-        return importlib.import_module(name)
-    spec = importlib.util.find_spec("mlx_lm")
-    if spec is None:
-        raise BadInput("mlx-lm is not installed; python -m pip install mlx-lm")
-    sys.modules["mlx_lm"] = importlib.util.module_from_spec(spec)
-    try:
-        return importlib.import_module(name)
-    finally:
-        del sys.modules["mlx_lm"]  # whoever imports it later gets the whole package
 
 
 def dequantise(net: nn.Module, dtype: mx.Dtype) -> None:

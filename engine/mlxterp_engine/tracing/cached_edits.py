@@ -14,7 +14,7 @@ from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.models.anatomy_parts import Anatomy
-from mlxterp_engine.models.load import mlx_lm_file
+from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import Edit, Operation, at, draws
 from mlxterp_engine.tracing.positions import rows

@@ -80,8 +80,9 @@ def test_without_a_tokenizer_ids_do_and_text_is_refused(loaded):
     for attempt in (model.trace, model.encode, model.logit_lens):
         with pytest.raises(BadInput, match="given without its tokenizer"):
             attempt("text")
-    with pytest.raises(BadInput, match="given without its tokenizer"):
-        model.decode([1])
+    assert model.decode([1, 2]) == "⟨id 1⟩⟨id 2⟩"
+    made = model.generate([1, 2, 3], max_tokens=2)
+    assert made.text == model.decode(made.token_ids)
 
 
 def test_what_is_no_tokenizer_no_language_model_or_to_be_converted_is_refused(loaded):
