@@ -12,6 +12,7 @@ WORDS = {
     "trace_identity": "trace identity",
     "residual_sum": "residual sum",
     "attention_rebuild": "attention rebuild",
+    "attention_rows": "attention rows = 1",
     "patch_changes": "patch changes",
     "patch_full": "patch of all",
     "attribution_sum": "attribution sum",

@@ -37,13 +37,7 @@ SHOWN = 60  # characters of the text in a headline
 
 def check(model: InterpretableModel, request: Generate) -> None:
     """Room in the context, a top_k within the vocabulary, interventions that can be read."""
-    context, ids = model.card.context, model.encode(request.prompt, request.bos, request.chat)
-    if context and len(ids) + request.max_tokens > context:
-        raise BadInput(
-            f"the prompt has {len(ids)} tokens, max_tokens is {request.max_tokens}, and "
-            f"{model.card.reference} reads at most {context} in all; lower max_tokens to "
-            f"{max(context - len(ids), 0)}, or shorten the prompt"
-        )
+    _check_context(model, request)
     if request.top_k >= model.card.vocab_size:
         raise BadInput(
             f"top_k is {request.top_k} and the vocabulary has {model.card.vocab_size} tokens; "
@@ -51,6 +45,17 @@ def check(model: InterpretableModel, request: Generate) -> None:
         )
     for words in request.intervention:
         parse_edit(words, model.sites)
+
+
+def _check_context(model: InterpretableModel, request: Generate) -> None:
+    context, ids = model.card.context, model.encode(request.prompt, request.bos, request.chat)
+    room = context - len(ids)
+    if context and request.max_tokens > room:
+        lower = f"lower max_tokens to {room}, or " if room > 0 else ""
+        raise BadInput(
+            f"the prompt has {len(ids)} tokens, max_tokens is {request.max_tokens}, and "
+            f"{model.card.reference} reads at most {context} in all; {lower}shorten the prompt"
+        )
 
 
 def price(model: InterpretableModel, request: Generate, prompt: Prompted) -> Price:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from mlxterp_engine.experiments import BadInput, Request
+from mlxterp_engine.experiments import BadInput, Layers, Request
 from mlxterp_tui.commands.parser import Parser, number, whole
 from mlxterp_tui.commands.request_options import add_options
 
@@ -16,6 +16,7 @@ class Invented(Request, frozen=True, kw_only=True, tag="invented"):
     layers: list[int] | None = None
     sigma_from: Literal["vocabulary", "subjects"] = "vocabulary"
     temperature: float = 0.0
+    blocks: Layers = "all"
     log: bool = True
 
 
@@ -38,16 +39,22 @@ def test_only_what_was_given_is_passed_on():
 def test_every_kind_of_field_has_an_option():
     given = parsed(
         *("--coefficient", "1", "--layers", "4", "17", "--sigma-from", "subjects"),
-        *("--temperature", "0.5", "--no-log", "--seed", "3"),
+        *("--temperature", "0.5", "--no-log", "--seed", "3", "--blocks", "4,17"),
     )
     assert given == {
         "coefficient": [1.0],
         "layers": [4, 17],
         "sigma_from": "subjects",
         "temperature": 0.5,
+        "blocks": [4, 17],
         "log": False,
         "seed": 3,
     }
+
+
+def test_layers_are_numbers_with_commas_or_all():
+    assert parsed("--coefficient", "1", "--blocks", "all")["blocks"] == "all"
+    assert parsed("--coefficient", "1", "--blocks", "3")["blocks"] == [3]
 
 
 def test_several_values_may_be_negative_in_any_writing():
@@ -80,6 +87,11 @@ def test_an_option_given_twice_adds_its_values():
         (
             ("--coefficient", "1", "--model"),
             "--model needs a value; one that begins with - is written --model=-VALUE",
+        ),
+        (
+            ("--coefficient", "1", "--blocks", "4,x"),
+            "--blocks: '4,x' names no layers; give numbers with commas between them, "
+            "e.g. 4,17, or all",
         ),
         (("--coefficient", "1", "--log=3"), "--log takes no value; leave '3' out"),
         (

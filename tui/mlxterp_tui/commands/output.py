@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from mlxterp_engine.experiments import Array, Result
+from mlxterp_tui.widgets.token_text import legible
 
 import msgspec
 
@@ -22,9 +24,8 @@ def result_json(result: Result) -> str:
 
 
 def result_table(result: Result) -> str:
-    """What a person wants to see at once: the last position by layers, or what there is."""
-    by_layer = "layer" in result.arrays and "top_tokens" in result.strings
-    body = _layers(result) if by_layer else _arrays(result)
+    """What a person wants to see at once, or the names of what there is."""
+    body = _BODIES.get(result.meta.experiment["name"], _arrays)(result)
     return "\n".join([_heading(result), "", body, "", _contracts(result)]).rstrip()
 
 
@@ -57,6 +58,49 @@ def _layers(result: Result) -> str:
     return f"at the last token, {result.meta.tokens[0][-1]!r}:\n{table(lines)}"
 
 
+def _written(result: Result) -> str:
+    """Prompt and new text as they follow each other; then the tokens that were least sure."""
+    text = _printable("".join(result.meta.tokens[0]) + (result.meta.text or ""))
+    logprobs = result.arrays["logprobs"].tolist()
+    tokens = result.strings["tokens"]
+    unsure = sorted(range(len(tokens)), key=logprobs.__getitem__)[:UNSURE]
+    lines = [["token", "log p", ""]]
+    lines += [[str(at + 1), f"{logprobs[at]:.2f}", repr(tokens[at])] for at in sorted(unsure)]
+    count = f"{len(tokens)} new token{'s' if len(tokens) != 1 else ''}"
+    return f"{text}\n\n{count}; the least likely:\n{table(lines)}"
+
+
+UNSURE = 5
+
+
+def _printable(text: str) -> str:
+    """A model's words on a terminal: no control characters but line breaks and tabs."""
+    return "".join(
+        legible(c) if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text
+    )
+
+
+def _patterns(result: Result) -> str:
+    """One row a block: what the last token reads most, the first token left out."""
+    tokens = result.meta.tokens[0]
+    layers, pattern = result.arrays["layers"].tolist(), result.arrays["pattern"].tolist()
+    lines = [["layer", "head", "weight", "first token", "reads"]]
+    for layer, heads in zip(layers, pattern, strict=True):
+        rows = [head[-1] for head in heads]
+        head, source = _strongest(rows)
+        first = sum(row[0] for row in rows) / len(rows)
+        weight = f"{rows[head][source]:.3f}"
+        lines.append([str(layer), str(head), weight, f"{first:.3f}", repr(tokens[source])])
+    return f"from the last token, {tokens[-1]!r}, on others than the first:\n{table(lines)}"
+
+
+def _strongest(rows: list[list[float]]) -> tuple[int, int]:
+    """(head, source) of the largest weight, not on the first token unless there is no other."""
+    sources = range(1, len(rows[0])) if len(rows[0]) > 1 else range(1)
+    pairs = [(head, source) for head in range(len(rows)) for source in sources]
+    return max(pairs, key=lambda pair: rows[pair[0]][pair[1]])
+
+
 _PER_CELL = {
     "top_probs": "p",
     "entropy": "entropy",
@@ -81,6 +125,9 @@ def _arrays(result: Result) -> str:
     lines = [["array", "shape"]]
     lines += [[name, "×".join(map(str, a.shape))] for name, a in result.arrays.items()]
     return table(lines) + "\n\nvalues: --json or --out FILE.npz"
+
+
+_BODIES = {"logit-lens": _layers, "generate": _written, "attention": _patterns}
 
 
 def _contracts(result: Result) -> str:

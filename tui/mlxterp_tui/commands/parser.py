@@ -86,6 +86,18 @@ def whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number; give one, e.g. 5") from None
 
 
+def layers(text: str) -> list[int] | str:
+    """`all`, or block numbers with commas between them, for `type=`."""
+    if text == "all":
+        return text
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no layers; give numbers with commas between them, e.g. 4,17, or all"
+        ) from None
+
+
 def number(text: str) -> float:
     """Any number, for `type=`."""
     try:

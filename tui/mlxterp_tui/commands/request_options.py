@@ -6,8 +6,8 @@ import argparse
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mlxterp_engine.experiments import Request
-from mlxterp_tui.commands.parser import Parser, number, one_of, whole
+from mlxterp_engine.experiments import Layers, Request
+from mlxterp_tui.commands.parser import Parser, layers, number, one_of, whole
 
 import msgspec
 
@@ -23,7 +23,13 @@ MEANINGS = {
     "prompt": "the text to read",
     "target": "a token to follow, verbatim, leading space included",
     "sites": "globs over site names, e.g. 'blocks.*.resid_post'",
-    "intervention": "SITE=OPERATION, e.g. blocks.5.mlp_out=zero",
+    "intervention": "SITE=OPERATION, e.g. blocks.5.mlp_out=zero, for some positions with @",
+    "layers": "block numbers with commas between them",
+    "max_tokens": "how many tokens to write at most; an end token ends it sooner",
+    "temperature": "0 takes the likeliest token; 1 draws by the model's probabilities",
+    "top_p": "draw from the likeliest tokens that hold this much probability",
+    "top_k": "draw from this many of the likeliest tokens; 0: from all",
+    "min_p": "draw from tokens at least this likely, beside the likeliest",
 }
 
 
@@ -46,6 +52,8 @@ def option_of(name: str) -> str:
 
 def _reading(kind: Any) -> dict[str, Any]:
     """How argparse is to read values of a field's type."""
+    if kind == Layers:
+        return {"type": layers, "metavar": "N,N|all"}
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
     if get_origin(kind) is list:
@@ -57,7 +65,7 @@ def _reading(kind: Any) -> dict[str, Any]:
 
 
 def _without_none(kind: Any) -> Any:
-    if get_origin(kind) not in (Union, types.UnionType):
+    if kind == Layers or get_origin(kind) not in (Union, types.UnionType):
         return kind
     (inner,) = [argument for argument in get_args(kind) if argument is not type(None)]
     return inner
