@@ -86,9 +86,10 @@ class Recorder:
         try:
             act(self.log())
         except EngineError as error:
-            if str(error) != self.trouble:
-                self.trouble = str(error)
-                self._tell(self.trouble)
+            trouble = f"the run is not recorded: {error}"
+            if trouble != self.trouble:
+                self.trouble = trouble
+                self._tell(trouble)
             return False
         self.trouble = ""
         return True

@@ -14,8 +14,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from mlxterp_engine.experiments import EngineError, Price, RunCancelled
+from mlxterp_engine.runlog.record import NOTHING_SAID, Recording
 from mlxterp_engine.worker.client import Engine, Job, Progress
-from mlxterp_engine.worker.protocol import EngineStatus, JobInfo
+from mlxterp_engine.worker.protocol import AnyNotice, EngineStatus, JobInfo
 from mlxterp_engine.worker.tasks import Outcome, Task
 
 T = TypeVar("T")
@@ -50,12 +51,16 @@ class BlockingEngine:
         task: Task,
         on_event: Callable[[Progress], None] = lambda event: None,
         out: str | None = None,
+        recording: Recording | None = NOTHING_SAID,
     ) -> Outcome:
         """Run a task to its end. on_event is called on this thread; Ctrl-C cancels the job.
 
         Raises BadInput, RunFailed or RunCancelled.
         """
-        job = self.submit(task, out)
+        return self.finish(self.submit(task, out, recording), on_event)
+
+    def finish(self, job: Job, on_event: Callable[[Progress], None]) -> Outcome:
+        """`follow`, but Ctrl-C cancels the job, and waits until it has ended."""
         try:
             return self.follow(job, on_event)
         except KeyboardInterrupt:
@@ -63,9 +68,15 @@ class BlockingEngine:
             self._wait(_ended(job))
             raise RunCancelled(f"job {job.id} was cancelled") from None
 
-    def submit(self, task: Task, out: str | None = None) -> Job:
-        """Queue a task and return at once."""
-        return self._wait(self._engine.submit(task, out))
+    def submit(
+        self,
+        task: Task,
+        out: str | None = None,
+        recording: Recording | None = NOTHING_SAID,
+        folder: str | None = None,
+    ) -> Job:
+        """Queue a task and return at once. See `Engine.submit`."""
+        return self._wait(self._engine.submit(task, out, recording, folder))
 
     def estimate(self, task: Task) -> Price | None:
         """What a task will cost on the open model; None where it needs another one."""
@@ -96,6 +107,10 @@ class BlockingEngine:
     def save(self, job_id: str, out: str) -> None:
         """Write an ended job's result to an absolute .npz path."""
         self._wait(self._engine.save(job_id, out))
+
+    def on_notice(self, callback: Callable[[AnyNotice], None]) -> None:
+        """Hear what the engine tells everybody, on a thread of its own."""
+        self._engine.on_notice(callback)
 
     def shutdown(self, force: bool = False) -> None:
         """Stop the engine and wait until it is gone. BadInput while jobs run, unless forced."""

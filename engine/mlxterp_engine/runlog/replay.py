@@ -1,0 +1,39 @@
+"""Running a run of the log again: the same request, on the same weights."""
+
+from __future__ import annotations
+
+from mlxterp_engine.experiments import AnyRequest, BadInput, ModelCard, RunFailed, request_from
+from mlxterp_engine.experiments.request import DEVICE_CHOICES
+from mlxterp_engine.runlog.record import RunRecord
+
+
+def request_of(record: RunRecord) -> AnyRequest:
+    """What to ask to get the run once more, on the kind of device that it ran on.
+
+    BadInput for a run of a model that only one Python program had, or of an experiment that
+    this version does not know.
+    """
+    if record.model is not None and record.model.provenance.startswith("given"):
+        raise BadInput(
+            f"run {record.id} was of a model made in Python ({record.model.reference}), which "
+            "can't be opened from here; run it again where that model is"
+        )
+    parameters = dict(record.request)
+    name = parameters.pop("name")
+    if record.model is not None:
+        device = record.model.device.split()[0]  # `cpu (OpenBLAS …)`
+        if device in DEVICE_CHOICES:
+            parameters["device"] = device
+    return request_from(name, parameters)
+
+
+def check_same_model(record: RunRecord, card: ModelCard) -> None:
+    """RunFailed, naming both, unless the open model has the weights that the run had."""
+    was = record.model
+    if was is None or was.sha256 == card.sha256:
+        return
+    raise RunFailed(
+        f"run {record.id} was of {was.reference} with the weights {was.sha256[:12]}… "
+        f"({was.provenance}), and {card.reference} has {card.sha256[:12]}… now "
+        f"({card.provenance}); get the old ones back, or give --any-model to run it on these"
+    )
