@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlxterp_engine.experiments import Array, BadInput, Meta, Result
 from mlxterp_engine.models.cache import put_in_place
+from mlxterp_engine.runlog.npz import save_npz
 
 import msgspec
 import numpy as np
@@ -17,11 +18,9 @@ def write_npz(result: Result, path: str | Path) -> None:
     """Written to a temporary file beside `path`, synced, renamed: whole or not at all."""
     target = Path(path)
     check_writable(target)
-    arrays = {name: to_numpy(array) for name, array in result.arrays.items()}
-    meta = np.array(msgspec.json.encode(result.meta).decode())
     try:
         with put_in_place(target) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, meta=meta, **arrays)
+            save_npz(result, file)
     except OSError as error:
         raise BadInput(f"{target} could not be written: {error.strerror or error}") from None
 
