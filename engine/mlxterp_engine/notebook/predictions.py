@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.errors import BadInput
 
@@ -35,17 +37,20 @@ def _best(row: np.ndarray, k: int) -> list[tuple[int, float]]:
     return [(int(i), float(row[i])) for i in ids]
 
 
-def is_normed(rows: mx.array, norm: nn.Module | None) -> bool:
+def is_normed(rows: mx.array, norm: Callable[[mx.array], mx.array] | None) -> bool:
     """Whether every row looks like an output of this norm. rows [row, d_model].
 
     Divided by the norm's weights such a row has a mean square of 1; a state of the residual
-    stream has that by a rare chance only. False for norms of another kind than MLX's own two.
+    stream has that by a rare chance only. For RMS norms of any class and MLX's LayerNorm.
     """
-    if not isinstance(norm, nn.RMSNorm | nn.LayerNorm) or "weight" not in norm:
+    if norm is None:
         return False
-    rows = rows.astype(mx.float32)
-    if "bias" in norm:
-        rows = rows - norm["bias"]
-    unit = rows / norm["weight"].astype(mx.float32)
+    ones = mx.ones((1, rows.shape[-1]), dtype=rows.dtype)
+    shift, gain = norm(0 * ones), norm(ones)
+    if isinstance(norm, nn.LayerNorm):  # of ones it gives its bias
+        gain = norm["weight"][None] if "weight" in norm else ones
+    if gain.shape != ones.shape:
+        return False
+    unit = (rows - shift).astype(mx.float32) / gain.astype(mx.float32)
     squares = as_numpy((unit * unit).mean(axis=-1))
     return bool(np.all(np.abs(squares - 1) < NORMED_TOLERANCE))

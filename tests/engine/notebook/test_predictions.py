@@ -3,9 +3,10 @@
 from mlxterp_engine import LogitLens, run
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.notebook.lens_table import print_lens
-from mlxterp_engine.notebook.predictions import top_tokens
+from mlxterp_engine.notebook.predictions import is_normed, top_tokens
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
 from rich.console import Console
@@ -69,6 +70,31 @@ def test_a_state_that_was_normed_is_not_normed_twice(smol):
         smol.get_token_predictions(normed[0, -1])
     assert mx.array_equal(smol.project(normed), trace.logits)
     assert smol.token_to_str(smol.get_token_predictions(smol.project(normed[0, -1]))[0]) == " Paris"
+
+
+@pytest.mark.parametrize("kind", ["rms", "rms of one plus weight", "layer"])
+def test_a_norms_outputs_are_known_from_other_rows(kind):
+    mx.random.seed(0)
+    norm = {"rms": nn.RMSNorm(64), "layer": nn.LayerNorm(64)}.get(kind, OnePlus(64))
+    norm.weight = mx.random.uniform(0.2, 3, (64,))
+    if kind == "layer":
+        norm.bias = mx.random.normal((64,))
+    rows = mx.random.normal((20, 64)) * mx.arange(1, 21)[:, None]
+    assert is_normed(norm(rows), norm)
+    assert not is_normed(rows, norm)
+    assert not is_normed(mx.concatenate([norm(rows), rows[:1]]), norm)
+    assert not is_normed(rows, None)
+
+
+class OnePlus(nn.Module):
+    """As Gemma's norm keeps its weights."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.weight = mx.ones((size,))
+
+    def __call__(self, x):
+        return mx.fast.rms_norm(x, 1.0 + self.weight, 1e-6)
 
 
 def test_no_ordinary_state_of_the_stream_passes_for_a_normed_one(smol):
