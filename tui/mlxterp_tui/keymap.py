@@ -13,7 +13,7 @@ from typing import Literal
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
-Where = Literal["app", "main", "prompt", "lens", "jobs", "runs"]
+Where = Literal["app", "main", "prompt", "lens", "jobs", "runs", "cards"]
 
 PLACES: dict[Where, str] = {
     "app": "everywhere",
@@ -22,6 +22,7 @@ PLACES: dict[Where, str] = {
     "lens": "in the lens",
     "jobs": "in the jobs",
     "runs": "in the runs",
+    "cards": "in the cards",
 }
 
 
@@ -143,6 +144,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("copy-runs", "runs", "Y", "copy_runs", "Copy the list (TSV)"),
     Command("filter-by", "runs", "", "filter", "Filter the list", "",
             "words, tag:NAME, state:failed, since:2d, kl_middle>5"),
+    Command("view-card", "cards", "enter", "view_card", "All of the card: rules, controls, charts",
+            "open"),
+    Command("make-card", "cards", "r", "make_card(False)", "Make the card, in full", "make"),
+    Command("make-fast-card", "cards", "f", "make_card(True)", "Make the card on fewer texts",
+            "make fast"),
+    Command("card-runs", "cards", "o", "card_runs", "Go to the runs of cards", "runs"),
+    Command("copy-card", "cards", "y", "copy_card", "Copy the card (Markdown)", "copy"),
 )  # fmt: skip
 
 
@@ -230,4 +238,4 @@ def _within_reach(one: Where, other: Where) -> bool:
     return one == other or "app" in (one, other) or {one, other} in OVERLAPPING
 
 
-OVERLAPPING = ({"main", "lens"}, {"main", "jobs"}, {"main", "runs"})
+OVERLAPPING = ({"main", "lens"}, {"main", "jobs"}, {"main", "runs"}, {"main", "cards"})

@@ -19,7 +19,7 @@ from mlxterp_engine.experiments import (
 from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.client import Job
 from mlxterp_engine.worker.protocol import JobInfo
-from mlxterp_engine.worker.tasks import ModelOpened, Outcome
+from mlxterp_engine.worker.tasks import ModelOpened, Outcome, Task
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
@@ -43,12 +43,15 @@ class Runs:
         self._app = app
         self._going: dict[str, Going] = {}
         self._pane_job: Job | None = None
-        self.asked = False
+        self._asked: set[Pane] = set()
 
     def run(self, pane: Pane, prompt: str) -> None:
         """Ask what the pane asks about this prompt; its older question is stopped."""
-        self.asked = True
+        self._asked.add(pane)
         self._start(self._ask(pane, prompt), "run")
+
+    def has_asked(self, pane: Pane) -> bool:
+        return pane in self._asked
 
     def watch(self, pane: Pane, info: JobInfo) -> None:
         """Show a lens that runs, or has run, in its pane."""
@@ -136,9 +139,13 @@ class Runs:
 
     async def opened(self, setting: Setting) -> ModelCard:
         """The setting's model, open."""
-        job = await self._app.session.submit(setting.open_model())
-        outcome = await self._follow(job, f"opening {setting.model}", lambda parts: None)
+        outcome = await self.outcome(setting.open_model(), f"opening {setting.model}")
         return cast(ModelOpened, outcome).card
+
+    async def outcome(self, task: Task, name: str) -> Outcome:
+        """What comes of a task that is told only in the row under the pane."""
+        job = await self._app.session.submit(task)
+        return await self._follow(job, name, lambda parts: None)
 
     async def _show_in(self, pane: Pane, asked: Awaitable[Job], name: str) -> None:
         """Give the pane what comes of a job, however it ends."""

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from mlxterp_engine.experiments.errors import BadInput
 
+TAG = "card"
+"""What every run of a card carries in the research log."""
+
 
 class Entry(NamedTuple):
     """where: the module that makes the card. about: one line for a list."""

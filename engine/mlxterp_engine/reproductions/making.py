@@ -29,14 +29,12 @@ from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.models.load import available_memory
 from mlxterp_engine.reproductions import shelf, writing
 from mlxterp_engine.reproductions.card import Card
-from mlxterp_engine.reproductions.catalogue import entry
+from mlxterp_engine.reproductions.catalogue import TAG, entry
 from mlxterp_engine.reproductions.frame import Reproduced, Reproduction, Working
 from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.runlog.recording import Known, Recorder, is_wanted
 from mlxterp_engine.techniques.execute import execute
 from mlxterp_engine.worker.tasks import CardMade, Reproduce
-
-TAG = "card"
 
 
 def module_of(name: str) -> Reproduction:

@@ -28,6 +28,7 @@ PANES = (
     Entry("lens", "Lens", "lens:LensPane", shows="logit-lens"),
     Entry("jobs", "Jobs", "jobs:JobsPane"),
     Entry("runs", "Runs", "runs:RunsPane"),
+    Entry("cards", "Cards", "cards:CardsPane"),
 )
 
 
