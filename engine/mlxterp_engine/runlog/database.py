@@ -93,6 +93,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+@contextlib.contextmanager
+def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
+    """Give up at once where another program writes."""
+    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
+
+
 def wait(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
     """Poll until the condition holds; false when it never did."""
     deadline = time.monotonic() + patience

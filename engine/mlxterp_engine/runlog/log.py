@@ -282,8 +282,16 @@ class RunLog:
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
         with database.in_words(self._path), self._lock:
-            upkeep.settle(self._connection, self.folder)
+            self._settle_unless_locked()
             return self._connection.execute(sql, values).fetchall()
+
+    def _settle_unless_locked(self) -> None:
+        """Who reads does not wait: what can't be settled now reads as running, for now."""
+        with (
+            database.without_waiting(self._connection),
+            contextlib.suppress(sqlite3.OperationalError),
+        ):
+            upkeep.settle(self._connection, self.folder)
 
     def _contents(self, run: int) -> result_file.Contents:
         path = upkeep.result_path(self.folder, run)
