@@ -12,7 +12,7 @@ from mlxterp_engine.experiments import BadInput, Result
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import checked_tags
 from mlxterp_engine.runlog.search import moment
-from mlxterp_tui.commands import runs_replay
+from mlxterp_tui.commands import runs_export, runs_replay
 from mlxterp_tui.commands.output import as_json
 from mlxterp_tui.commands.parser import Parser, whole
 from mlxterp_tui.commands.run import absolute
@@ -211,6 +211,7 @@ _COMMANDS = {
         "run it again, and how far the numbers moved", _replay_options, runs_replay.run
     ),
     "compare": Subcommand("how far one result lies from another", _compare_options, _compare),
+    "export": Subcommand(runs_export.ABOUT, runs_export.options, runs_export.run),
     "tag": Subcommand("tag a run", _tag_options, _tag),
     "note": Subcommand("write down what is to be said of a run", _note_options, _note),
     "delete": Subcommand("hide a run; it can be restored for a month", _id, _delete),

@@ -1,0 +1,67 @@
+"""What the axes of each experiment's arrays are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from mlxterp_engine.experiments import Array, Result
+
+Axes = tuple[str, ...]
+
+_CELL: Axes = ("layer", "position")
+_BEST: Axes = ("layer", "position", "rank")
+_STATE: Axes = ("position", "d_model")
+_HEADS: Axes = ("head", "position", "d_head")
+
+# Globs over the arrays' names; the first that matches counts.
+AXES: Mapping[str, Mapping[str, Axes]] = {
+    "logit-lens": {
+        "token_ids": ("position",),
+        "layer": ("layer",),
+        "top_*": _BEST,
+        "*": _CELL,
+    },
+    "trace": {
+        "token_ids": ("position",),
+        "*.attn.pattern": ("head", "destination", "source"),
+        "*.attn.[qkvz]": _HEADS,
+        "*.mlp.post": ("position", "neuron"),
+        "logits": ("position", "vocabulary"),
+        "*": _STATE,
+    },
+    "attention": {
+        "token_ids": ("position",),
+        "layers": ("layer",),
+        "pattern": ("layer", "head", "destination", "source"),
+    },
+    "generate": {
+        "prompt_ids": ("prompt_position",),
+        "*": ("index",),
+    },
+}
+
+# Arrays that say what the steps along an axis are.
+COORDINATES = {"layer": ("layer", "layers")}
+
+
+def axes_of(experiment: str, name: str, array: Array) -> Axes:
+    """A name for each axis; `axis0`, `axis1`… where the table has none that fits."""
+    for pattern, axes in AXES.get(experiment, {}).items():
+        if fnmatchcase(name, pattern):
+            return axes if len(axes) == len(array.shape) else _unnamed(array)
+    return _unnamed(array)
+
+
+def coordinates(result: Result) -> dict[str, Array]:
+    """The arrays that label an axis, by the axis."""
+    return {
+        axis: result.arrays[name]
+        for axis, names in COORDINATES.items()
+        for name in names
+        if name in result.arrays and len(result.arrays[name].shape) == 1
+    }
+
+
+def _unnamed(array: Array) -> Axes:
+    return tuple(f"axis{number}" for number in range(len(array.shape)))
