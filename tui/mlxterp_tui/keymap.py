@@ -149,6 +149,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("make-card", "cards", "r", "make_card(False)", "Make the card, in full", "make"),
     Command("make-fast-card", "cards", "f", "make_card(True)", "Make the card on fewer texts",
             "make fast"),
+    Command("card-down", "cards", "d", "scroll_card(0.5)", "Scroll the card down", "down"),
+    Command("card-up", "cards", "u", "scroll_card(-0.5)", "Scroll the card up"),
     Command("card-runs", "cards", "o", "card_runs", "Go to the runs of cards", "runs"),
     Command("copy-card", "cards", "y", "copy_card", "Copy the card (Markdown)", "copy"),
 )  # fmt: skip

@@ -22,8 +22,16 @@ EXPERIMENTS: dict[str, type[Request]] = {
 }
 
 
+CARD = "reproduce"  # how the log names the run over a card's experiments
+
+
 def request_from(name: str, parameters: dict[str, Any]) -> AnyRequest:
     """A request by its experiment's name. Refuses unknown names and fields in words."""
+    if name == CARD:
+        raise BadInput(
+            f"this run is the card of a paper; mlxterp-tui reproduce {parameters.get('card')} "
+            "makes it again, and its children are experiments like any other"
+        )
     if name not in EXPERIMENTS:
         raise BadInput(f"there is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
     for field, choices in CHOICES.items():

@@ -54,7 +54,8 @@ written rule:
     – not comparable   a check failed, a cell is missing, or the model is of another kind
 
 r makes the marked card in full, f a fast one on fewer texts; x stops it, and its runs stay in
-the log. Enter shows all of a card: rules, controls, charts. o goes to its runs.
+the log. Enter shows all of a card: rules, controls, charts. d and u scroll what stands below the
+list; o goes to the runs.
 """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("cards")]
     DEFAULT_CSS = """
@@ -144,8 +145,8 @@ the log. Enter shows all of a card: rules, controls, charts. o goes to its runs.
 
     def _draw_heading(self, width: int, height: int) -> Content:
         made = sum(isinstance(found, Card) for found in self._found.values())
-        of = f"{made} of {len(NAMES)} reproduction{'' if len(NAMES) == 1 else 's'}"
-        return Content(f"{of} made" + (f" · making {self._making}" if self._making else ""))
+        making = f" · making {self._making}" if self._making else ""
+        return Content(f"{made} of {len(NAMES)} made{making}")
 
     @on(LongList.CursorMoved)
     def _cursor_moved(self, event: LongList.CursorMoved) -> None:
@@ -165,6 +166,10 @@ the log. Enter shows all of a card: rules, controls, charts. o goes to its runs.
         card = self._need_card()
         width = max(30, min(READER, int(0.94 * self.app.size.width) - BESIDE_READER))
         self.app.push_screen(Reader(card.title, cards_text.in_full(card, width)))
+
+    def action_scroll_card(self, pages: float) -> None:
+        glance = self.query_one("#cards-glance", VerticalScroll)
+        glance.scroll_relative(y=round(pages * glance.size.height), animate=False)
 
     @tells_errors
     def action_make_card(self, fast: bool) -> None:

@@ -26,7 +26,8 @@ SIGNS: dict[Verdict, tuple[str, str]] = {
     "not comparable": ("–", "$text-warning"),
 }
 NAME, WHEN = 14, 18
-VERDICT = max(map(len, VERDICTS)) + 3
+VERDICT = max(map(len, VERDICTS)) + 4
+ROOM_FOR_WORDS = 100
 HEADING = f" {'reproduction':<{NAME}} {'last card':<{WHEN}} claims"
 CHART_ROOM = 18  # columns beside a bar: the layer and the value
 
@@ -47,7 +48,7 @@ def card_line(name: str, card: Card | None, width: int) -> Content:
         return Content.assemble(f" {name:<{NAME}} ", ("none yet: r or f makes one", "$text-muted"))
     when = datetime.fromtimestamp(card.created).strftime("%Y-%m-%d %H:%M")
     model = f"  {card.model}{', fast' if card.fast else ''}"
-    counts = Content("  ").join(_counts(card.claims))
+    counts = Content("  ").join(_counts(card.claims, in_words=width >= ROOM_FOR_WORDS))
     return Content.assemble(
         f" {name:<{NAME}} {when:<{WHEN}} ", counts, (model, "$text-muted")
     ).truncate(width, ellipsis=True)
@@ -72,11 +73,11 @@ def in_full(card: Card, width: int) -> Content:
     return Content("\n\n").join(parts)
 
 
-def _counts(claims: Iterable[Claim]) -> list[Content]:
+def _counts(claims: Iterable[Claim], in_words: bool) -> list[Content]:
     counts = Counter(claim.verdict for claim in claims)
     return [
-        Content.assemble((f"{SIGNS[verdict][0]} {counts[verdict]} {verdict}", SIGNS[verdict][1]))
-        for verdict in VERDICTS
+        Content.styled(f"{sign} {counts[verdict]}{f' {verdict}' if in_words else ''}", style)
+        for verdict, (sign, style) in SIGNS.items()
         if counts[verdict]
     ]
 

@@ -32,6 +32,10 @@ class Reader(ModalScreen[str]):
         Binding("colon", "choose('command')", "Command"),
         Binding("j,down", "scroll(1)", "Down", show=False),
         Binding("k,up", "scroll(-1)", "Up", show=False),
+        Binding("J,pagedown,space", "page(1)", "Page down", show=False),
+        Binding("K,pageup", "page(-1)", "Page up", show=False),
+        Binding("g,home", "end(-1)", "To the top", show=False),
+        Binding("G,end", "end(1)", "To the end", show=False),
     ]
     DEFAULT_CSS = """
     Reader { align: center middle; background: $background 60%; }
@@ -71,6 +75,13 @@ class Reader(ModalScreen[str]):
 
     def action_scroll(self, lines: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """All but one line, so that the eye finds its place."""
+        self.action_scroll(pages * max(1, self.query_one(VerticalScroll).size.height - 1))
+
+    def action_end(self, direction: int) -> None:
+        self.action_scroll(direction * self.query_one(VerticalScroll).virtual_size.height)
 
     def _keys(self) -> str:
         keys = "y copies · Esc closes"
