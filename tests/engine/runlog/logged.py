@@ -47,6 +47,7 @@ def python(code: str, *words: object, **environment: str) -> subprocess.Popen[st
         [sys.executable, "-c", code, *map(str, words)],
         env={**os.environ, "PYTHONPATH": paths, **environment},
         text=True,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

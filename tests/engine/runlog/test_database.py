@@ -10,7 +10,6 @@ from mlxterp_engine.runlog.log import RunLog
 import pytest
 from logged import done, request, result
 
-
 # {"request": {"name": "logit-lens", "prompt": "Alice was"}, "folder": "/"} in msgpack
 BEGAN_IN_VERSION_1 = bytes.fromhex(
     "82a77265717565737482a46e616d65aa6c6f6769742d6c656e73"
