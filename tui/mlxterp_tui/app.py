@@ -99,9 +99,14 @@ class MlxterpApp(App[None]):
 
     def _begin(self) -> None:
         """The first frame is there: everything else."""
-        self.run_worker(self.remembering.resume(), group="resume")
         self.engagement.begin()
         self.set_interval(SECONDS_BETWEEN_LOOKS, self.keep_session)
+
+    def resume(self) -> None:
+        """Once the pane in front is painted: what it last showed, out of the log."""
+        self.call_after_refresh(
+            self.run_worker, self.remembering.resume(), group="resume", exclusive=True
+        )
 
     def keep_session(self) -> None:
         if self.is_open:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mlxterp_engine.runlog.comparison import Comparison
 from mlxterp_engine.runlog.record import RunRecord
+from mlxterp_tui.token_text import quoted
 from mlxterp_tui.widgets.contract_strip import short
 
 from textual.content import Content
@@ -21,11 +22,12 @@ def verdict(found: Comparison) -> Content:
         return Content.styled(
             f"✓ drift 0 in all {count} arrays: equal bit for bit", "$text-success"
         )
-    if found.unlike:
-        names = ", ".join(found.unlike)
-        return Content.styled(f"✗ cannot be compared: {names}", "$text-warning bold")
-    name, most = max(found.drift.items(), key=lambda item: _size(item[1]))
-    return Content.styled(f"≠ largest drift {short(most)}, in {name}", "$text-warning bold")
+    unlike = Content(f"not comparable: {', '.join(found.unlike)}") if found.unlike else None
+    known = {name: value for name, value in found.drift.items() if name not in found.unlike}
+    name, most = max(known.items(), key=lambda item: _size(item[1]), default=("", 0.0))
+    largest = Content(f"≠ largest drift {short(most)}, in {name}") if most else None
+    words = Content("; ").join([piece for piece in (largest, unlike) if piece])
+    return Content.styled(words.plain, "$text-warning bold")
 
 
 def drift_lines(found: Comparison) -> list[Content]:
@@ -43,9 +45,17 @@ def drift_lines(found: Comparison) -> list[Content]:
 
 def drift_in_line(found: Comparison) -> Content:
     """The same in one line, the largest first."""
-    items = sorted(found.drift.items(), key=lambda item: -_size(item[1]))
+    items = sorted(found.drift.items(), key=lambda item: (item[0] in found.unlike, -_size(item[1])))
     words = [f"{name} {found.unlike.get(name) or short(value)}" for name, value in items]
     return Content.assemble(("drift  ", "$text-muted"), " · ".join(words))
+
+
+def other_prompts(first: RunRecord, second: RunRecord) -> Content | None:
+    """Both prompts in one line; None when they are the same."""
+    one, other = (str(record.request.get("prompt", "")) for record in (first, second))
+    if one == other:
+        return None
+    return Content.assemble(quoted(one), ("  →  ", "$text-muted"), quoted(other))
 
 
 def field_lines(found: Comparison) -> list[Content]:

@@ -60,7 +60,13 @@ class Engagement:
         gc.freeze()
         self.changed()
         self._app.main.prompt.count_soon()
-        if not self._app.runs.asked and self._app.main.pane.stored is None:
+        self._app.run_worker(self._ask_what_stands_there(), group="first", exclusive=True)
+
+    async def _ask_what_stands_there(self) -> None:
+        """Unless the last session's run is shown: then nothing is computed until asked for."""
+        await self._app.remembering.resumed.wait()
+        pane = self._app.main.pane
+        if pane.stored is None and not self._app.runs.has_asked(pane):
             self._app.main.ask_prompt()
 
     def changed(self) -> None:

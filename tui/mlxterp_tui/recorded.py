@@ -122,14 +122,15 @@ class Recorded:
         except BadInput:
             return False  # it is gone, or cannot be read: the prompt is asked as at any start
         record, main = stored.record, app.main
+        pane = main.pane
         if (
             stored.result is None
             or pane_showing(str(record.request["name"])) != main.pane_name
             or not (still_wanted() and self._stands_at_prompt(record.request))
         ):
             return False
-        await main.pane.prepare()
-        self._take(main.pane, stored)
+        await pane.prepare()
+        self._take(pane, stored)
         return True
 
     # Running again.

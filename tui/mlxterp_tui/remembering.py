@@ -31,6 +31,7 @@ class Remembering:
         self.name = checked(name)
         self.last, self.trouble = self.workspaces.load(self.name)
         self._kept = self.last
+        self.resumed = asyncio.Event()
 
     def setting(self, arguments: AppArguments, chosen: Config) -> Setting:
         """What was said on the command line, else as it was left, else as the config says."""
@@ -59,7 +60,7 @@ class Remembering:
             chat=app.setting.chat,
             pane=main.pane_name,
             zoomed=main.has_class("-zoomed"),
-            run=main.run_in_front,
+            runs=self.last.runs | main.shown_runs(),
             pinned_runs=sorted(app.pinned_runs),
             panes=self.last.panes | main.remembered_of_panes(),
         )
@@ -93,10 +94,14 @@ class Remembering:
         self.name, self._kept = name, Remembered()
 
     async def resume(self) -> None:
-        """At the start: what was in front, out of the log, long before a model is open."""
-        if self.last.run is not None:
-            runs = self._app.runs
-            await self._app.recorded.resume(self.last.run, lambda: not runs.asked)
+        """What the pane in front last showed, out of the log, long before a model is open."""
+        pane, runs = self._app.main.pane, self._app.runs
+        run = self.last.runs.get(self._app.main.pane_name)
+        try:
+            if run is not None:
+                await self._app.recorded.resume(run, lambda: not runs.has_asked(pane))
+        finally:
+            self.resumed.set()
 
     async def apply(self) -> None:
         """Put what was remembered on the screen, opening its model if it is another one."""
@@ -108,7 +113,8 @@ class Remembering:
             await app.runs.opened(setting)
         app.setting = setting
         app.main.recall(left, self.pane)
-        if left.run is None or not await app.recorded.resume(left.run, lambda: True):
+        run = left.runs.get(app.main.pane_name)
+        if run is None or not await app.recorded.resume(run, lambda: True):
             app.main.ask_prompt()
 
     def delete(self, name: str) -> None:

@@ -21,7 +21,7 @@ VERSION = 1
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """Where a session stood. None and "": nothing was remembered.
 
-    run: the recorded run that was in front. panes: by pane, what each remembers of itself.
+    runs: by pane, the recorded run that it showed. panes: what each remembers of itself.
     pinned_runs: those at the top of this workspace's list of runs.
     """
 
@@ -32,7 +32,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     chat: bool = False
     pane: str = ""
     zoomed: bool = False
-    run: int | None = None
+    runs: dict[str, int] = {}
     pinned_runs: list[int] = []
     panes: dict[str, dict[str, Any]] = {}
 

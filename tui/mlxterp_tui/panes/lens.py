@@ -173,6 +173,7 @@ Try: t on ' Paris', then f.
 
     def _start(self, started: Started, card: ModelCard) -> None:
         run = replace(self._next, layers=card.layers, vocabulary=card.vocab_size)
+        self._target = run.target
         self._show_new(run.read(started.tokens[0], started.token_ids[0]))
 
     def _show_new(self, run: LensRun) -> None:

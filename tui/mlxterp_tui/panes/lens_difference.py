@@ -113,12 +113,12 @@ def _difference(
 
 
 def _level(value: float | None, found: Differences) -> float | None:
-    """-most is 0, nothing 0.5, +most 1. Ranks by their logarithm: one is much at the top."""
+    """-most is 0, nothing 0.5, +most 1; log measures by log(1 + |value|), keeping its sign."""
     if value is None or math.isnan(value):
         return value
     if not found.most:
         return 0.5
-    if found.metric.log and found.metric.name.endswith("rank"):
+    if found.metric.log:
         share = math.copysign(math.log1p(abs(value)) / math.log1p(found.most), value)
     else:
         share = value / found.most

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from mlxterp_engine.experiments import BadInput, EngineError
 from mlxterp_engine.runlog.record import RunLine, RunRecord
@@ -108,6 +109,7 @@ with the one under the cursor. Results with a failed check stand in red.
         self._known: Known | None = None
         self._seen_jobs: object = None
         self._marked: int | None = None
+        self._wanted: int | None = None
         self._turned: set[int] = set()
         self._deleted: list[int] = []
         self._resting: Timer | None = None
@@ -152,6 +154,14 @@ with the one under the cursor. Results with a failed check stand in red.
     def focus_contents(self) -> None:
         self.screen.set_focus(self.listed)
 
+    def remembered(self) -> dict[str, Any]:
+        return {"run": self.run_id, "turned": sorted(self._turned)}
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        run, turned = remembered.get("run"), remembered.get("turned")
+        self._wanted = run if isinstance(run, int) else None
+        self._turned = {one for one in turned if isinstance(one, int)} if turned else set()
+
     # What is listed.
 
     def session_changed(self) -> None:
@@ -179,7 +189,7 @@ with the one under the cursor. Results with a failed check stand in red.
         self._show(listing)
 
     def _show(self, listing: Listing) -> None:
-        at = self.run_id
+        at, self._wanted = self._wanted or self.run_id, None
         self._listing = listing
         if not self._search:
             self._total = len(listing.lines)
@@ -209,6 +219,11 @@ with the one under the cursor. Results with a failed check stand in red.
 
     def _draw_columns(self, width: int, height: int) -> Content:
         return Content(runs_text.heading(self._list_width))
+
+    @property
+    def cost(self) -> str:
+        """In the row under the pane: what the mark is for."""
+        return f"run {self._marked} is marked: c compares it" if self._marked else ""
 
     @property
     def known_tags(self) -> set[str]:
@@ -275,8 +290,7 @@ with the one under the cursor. Results with a failed check stand in red.
             self.query_one(FilterLine).value = ""
             self.remove_class("-filtered")
         else:
-            self._marked = None
-            self.listed.refresh()
+            self._mark(None)
         self.focus_contents()
 
     @on(Input.Changed, "#runs-filter-line")
@@ -317,9 +331,13 @@ with the one under the cursor. Results with a failed check stand in red.
     @tells_errors
     def action_mark(self) -> None:
         run = self._need_run()
-        self._marked = None if self._marked == run else run
-        self.listed.refresh()
+        self._mark(None if self._marked == run else run)
         self.listed.action_move(1)
+
+    def _mark(self, run: int | None) -> None:
+        self._marked = run
+        self.listed.refresh()
+        self.post_message(self.Changed())
 
     @tells_errors
     def action_compare(self) -> None:
@@ -372,7 +390,7 @@ with the one under the cursor. Results with a failed check stand in red.
             self.app.report(BadInput("nothing was deleted here; d deletes the run at the cursor"))
             return
         if await self.app.recorded.restore(self._deleted[-1]):
-            run = self._deleted.pop()
+            run = self._wanted = self._deleted.pop()
             self.refill()
             self.app.tell(f"run {run} is back")
 

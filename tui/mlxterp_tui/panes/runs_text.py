@@ -29,7 +29,7 @@ SHARED = ("name", "model", "prompt")
 DEFAULTS: dict[str, Any] = {
     "seed": 0, "bos": "auto", "chat": False, "device": "auto", "dtype": "auto",
 }  # fmt: skip
-EXPERIMENT, MODEL, PROMPT, WHEN, TAGS = 12, 16, 36, 6, 24
+EXPERIMENT, MODEL, PROMPT, WHEN, TAGS = 15, 16, 36, 6, 24
 Line = tuple[str, Content]
 
 
@@ -52,9 +52,7 @@ def run_line(entry: Entry, width: int, now: datetime, marked: bool = False) -> C
         (f"{sign} ", style),
         (f"{line.id:>5} ", "bold" if marked else ""),
         (f"{when(line.created, now):<{WHEN}} ", "$text-muted"),
-        ("  " * entry.depth + ("└ " if entry.depth else "")),
-        (_fold_sign(entry), "$text-accent"),
-        (f"{_fit(line.experiment, EXPERIMENT)} ", ""),
+        f"{_fit(_branch(entry) + line.experiment, EXPERIMENT)} ",
         *_columns(line, width),
     )
     room = width - left.cell_length - (cell_len(tags) + 1 if tags else 0)
@@ -142,10 +140,12 @@ def short_model(reference: str) -> str:
     return reference.rstrip("/").rpartition("/")[2] if reference.startswith("/") else reference
 
 
-def _fold_sign(entry: Entry) -> str:
+def _branch(entry: Entry) -> str:
+    """Where it stands in its family: indented, and whether its children are folded away."""
+    stem = "  " * (entry.depth - 1) + "└ " if entry.depth else ""
     if not entry.children:
-        return ""
-    return f"▸{entry.children} " if entry.folded else "▾ "
+        return stem
+    return stem + (f"▸{entry.children} " if entry.folded else "▾ ")
 
 
 def _fit(text: str, cells: int) -> str:
@@ -246,7 +246,7 @@ def _model(record: RunRecord) -> Content:
     if card is not None:
         rows.append(_row("weights", f"{card.sha256[:16]}… ({card.quantisation})"))
         rows.append(_row("from", card.provenance))
-        rows.append(_row("device", f"{card.device}, {card.dtype}"))
+        rows.append(_row("device", f"{card.device.partition(' (')[0]}, {card.dtype}"))
     return _lines(rows)
 
 

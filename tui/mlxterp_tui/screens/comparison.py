@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mlxterp_engine.runlog.comparison import Comparison
-from mlxterp_tui.comparison_text import drift_in_line, verdict, whole
+from mlxterp_tui.comparison_text import drift_in_line, other_prompts, verdict, whole
 from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes import lens_difference
 from mlxterp_tui.panes.lens_cells import layer_of, row_of
@@ -55,7 +55,7 @@ class LensComparison(ModalScreen[None]):
     LensComparison { background: $background; }
     #comparison { border: round $primary; border-title-color: $foreground; padding: 0 1; }
     #comparison Static { height: auto; }
-    #comparison-verdict, #comparison-cell, #comparison-drift {
+    #comparison-verdict, #comparison-prompts, #comparison-cell, #comparison-drift {
         text-wrap: nowrap; text-overflow: ellipsis;
     }
     #comparison-grid { height: 1fr; margin: 1 0; }
@@ -79,6 +79,8 @@ class LensComparison(ModalScreen[None]):
             box.border_title = self._title
             box.border_subtitle = "m measure · v everything · y copies · Esc closes"
             yield Static(verdict(self._found), id="comparison-verdict")
+            if prompts := other_prompts(self._first, self._second):
+                yield Static(prompts, id="comparison-prompts")
             yield self._legend
             yield self._grid
             yield Static(id="comparison-cell")
@@ -99,6 +101,7 @@ class LensComparison(ModalScreen[None]):
         self._legend.set_scale(
             f"run {self._second.id} − run {self._first.id} · {title}",
             *lens_difference.scale_words(found),
+            log=found.metric.log,
             ramp=self._grid.ramp,
         )
         self._grid.set_rows(lens_difference.cells(self._both, found))

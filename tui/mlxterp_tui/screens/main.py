@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mlxterp_engine.experiments import Price, Step
+from mlxterp_engine.experiments import BadInput, Price, Step
 from mlxterp_tui.command_line import completions, parse
 from mlxterp_tui.drawn import Drawn
 from mlxterp_tui.keymap import Command, Where, bindings, commands_at
@@ -19,7 +19,7 @@ from mlxterp_tui.screens.prompt import PromptPane
 from mlxterp_tui.screens.reader import Reader
 from mlxterp_tui.screens.run_line import RunLine
 from mlxterp_tui.screens.status_line import status_text
-from mlxterp_tui.screens.stored_line import refuse_other_model, stored_text
+from mlxterp_tui.screens.stored_line import refusal, stored_text
 from mlxterp_tui.widgets.jump_overlay import push_jump_overlay
 from mlxterp_tui.workspaces import Remembered
 
@@ -113,6 +113,7 @@ class MainScreen(Screen[None]):
         self._at = name
         if name not in self._panes:
             self._make(name)
+            self.app.resume()
         for key, pane in self._panes.items():
             pane.display = pane.heading.display = key == name
         if in_pane:
@@ -130,6 +131,14 @@ class MainScreen(Screen[None]):
     def remembered_of_panes(self) -> dict[str, dict[str, Any]]:
         """Of those that have been made."""
         return {name: pane.remembered() for name, pane in self._panes.items()}
+
+    def shown_runs(self) -> dict[str, int]:
+        """The recorded run that each pane shows."""
+        return {
+            name: pane.recorded_as
+            for name, pane in self._panes.items()
+            if pane.recorded_as is not None
+        }
 
     def recall(self, left: Remembered, pane: str) -> None:
         """Look as another workspace was left."""
@@ -242,8 +251,9 @@ class MainScreen(Screen[None]):
         """The same prompt with another parameter; of a stored run only on the run's own model."""
         event.stop()
         stored, card = self.pane.stored, self.app.session.card
-        if stored is not None:
-            refuse_other_model(stored, card)
+        if stored is not None and (other := refusal(stored, card)):
+            self.pane.end("failed", other)
+            raise BadInput(other)
         self.ask_prompt()
 
     # Commands.

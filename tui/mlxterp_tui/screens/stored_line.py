@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mlxterp_engine.experiments import BadInput, ModelCard
+from mlxterp_engine.experiments import ModelCard
 from mlxterp_engine.runlog.record import RunRecord
 from mlxterp_tui.panes.runs_text import short_model
 
@@ -37,14 +37,13 @@ def otherwise(record: RunRecord, open_model: ModelCard | None) -> str:
     return ""
 
 
-def refuse_other_model(record: RunRecord, open_model: ModelCard | None) -> None:
-    """BadInput when a question about this run would be answered by another model."""
+def refusal(record: RunRecord, open_model: ModelCard | None) -> str:
+    """Why a question about this run would be answered by another model; "" when it would not."""
     other = otherwise(record, open_model)
-    if other:
-        raise BadInput(
-            f"run {record.id} is of {model_of(record)}, {other}; "
-            "r runs it again as it was, or Enter in the prompt asks the model that is open"
-        )
+    return other and (
+        f"run {record.id} is of {model_of(record)}, {other}; "
+        "r runs it again as it was, or Enter in the prompt asks the model that is open"
+    )
 
 
 def model_of(record: RunRecord) -> str:
