@@ -16,11 +16,13 @@ from mlxterp_engine.notebook.predictions import is_normed, top_tokens
 from mlxterp_engine.notebook.prompts import Prompt, rows_of
 from mlxterp_engine.notebook.views import ModuleView, Output, no_trace_open
 from mlxterp_engine.opening import Parts, open_parts
+from mlxterp_engine.tracing.addresses import ModulePath
 from mlxterp_engine.tracing.batches import forward_batch
 from mlxterp_engine.tracing.forward import Forward, forward
 from mlxterp_engine.tracing.generation import Sampling, generate
 from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOperation, edit
-from mlxterp_engine.tracing.module_outputs import ModuleOutputs, ModulePath
+from mlxterp_engine.tracing.module_edits import module_edits
+from mlxterp_engine.tracing.module_outputs import ModuleOutputs
 from mlxterp_engine.tracing.sites import Site
 from mlxterp_engine.tracing.trace import Trace
 
@@ -177,10 +179,11 @@ class InterpretableModel:
         rows = rows_of(prompt, lambda text: self.encode(text, bos), self.card)
         at_sites, at_modules = self._edits(interventions or {})
         record, record_modules = self.addresses.match(sites)
-        modules = ModuleOutputs(self.addresses, record_modules, at_modules, [*map(len, rows)])
-        net = modules.during(self.net)
-        batch = forward_batch(net, self.anatomy, rows, record, at_sites)
-        modules.finish()
+        lengths = [len(row) for row in rows]
+        modules = ModuleOutputs(self.addresses, record_modules, max(lengths))
+        with module_edits(self.addresses, at_modules, lengths):
+            net = modules.during(self.net)
+            batch = forward_batch(net, self.anatomy, rows, record, at_sites)
         return Trace(self.addresses, rows, batch, modules, self._entered)
 
     def generate(

@@ -20,7 +20,7 @@ from mlxterp_engine.models.resolve import Located
 from mlxterp_engine.models.tokenizer_folder import tokens_of_folder
 from mlxterp_engine.models.tokens import Tokens
 from mlxterp_engine.models.weights_hash import weights_sha256
-from mlxterp_engine.tracing.module_outputs import Addresses
+from mlxterp_engine.tracing.addresses import Addresses
 from mlxterp_engine.tracing.proofs import Pace, measure_pace, proven
 from mlxterp_engine.tracing.sites import BLOCK_KINDS, Site, SiteTable
 

@@ -7,15 +7,10 @@ from types import TracebackType
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.tracing.addresses import EXTRA, Addresses, ModulePath
 from mlxterp_engine.tracing.batches import Batch
 from mlxterp_engine.tracing.interventions import part_of
-from mlxterp_engine.tracing.module_outputs import (
-    EXTRA,
-    Addresses,
-    ModuleOutputs,
-    ModulePath,
-    has_positions,
-)
+from mlxterp_engine.tracing.module_outputs import ModuleOutputs, position_axis
 from mlxterp_engine.tracing.sites import HEAD_KINDS, Site
 
 import mlx.core as mx
@@ -104,13 +99,32 @@ class Activations(Mapping[str, mx.array]):
     def __getitem__(self, address: str) -> mx.array:
         place = self._addresses.parse(address)
         if isinstance(place, ModulePath):
-            output = self._modules.output(place.path)
-            _check_padded(place, output, self._lengths)
-            return nan_beyond_ends(output, self._lengths, (1,))
+            return self._module_output(place.path)
         if place.whole not in self._sites:
             raise BadInput(f"{place} was not recorded; name it in sites= of this trace")
         array = self._sites[place.whole]
         return part_of(place, nan_beyond_ends(array, self._lengths, _axes(place)))
+
+    def _module_output(self, path: str) -> mx.array:
+        output = self._modules.output(path)
+        if not self._ragged:
+            return output
+        longest = max(self._lengths)
+        axis = position_axis(output, longest)
+        if axis is None:
+            raise BadInput(
+                f"the output of {path} is {output.shape}, of which no one axis is that of "
+                f"{longest} positions, so that the ends of shorter prompts are not known; trace "
+                "one at a time"
+            )
+        return nan_beyond_ends(output, self._lengths, (axis,))
+
+    @property
+    def _ragged(self) -> bool:
+        return len(set(self._lengths)) > 1
+
+    def _is_readable(self, output: mx.array) -> bool:
+        return not self._ragged or position_axis(output, max(self._lengths)) is not None
 
     def __contains__(self, address: object) -> bool:
         if not isinstance(address, str):
@@ -137,8 +151,9 @@ class Activations(Mapping[str, mx.array]):
         yield from map(str, self._sites)
         for site in self._sites:
             yield from self._addresses.paths_of(site)
-        for path in self._modules.outputs:
-            yield EXTRA + path
+        for path, output in self._modules.outputs.items():
+            if self._is_readable(output):
+                yield EXTRA + path
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -161,14 +176,6 @@ def _axes(site: Site) -> tuple[int, ...]:
     if site.kind == "attn.pattern":
         return (-2, -1)
     return (-2,) if site.kind in HEAD_KINDS else (1,)
-
-
-def _check_padded(place: ModulePath, output: mx.array, lengths: Sequence[int]) -> None:
-    if len(set(lengths)) > 1 and not has_positions(output, max(lengths)):
-        raise BadInput(
-            f"the output of {place} is {output.shape} and not [batch, {max(lengths)} positions, "
-            "width], so that the ends of shorter prompts are not known; trace one at a time"
-        )
 
 
 def attention_patterns(trace: Trace, layers: Sequence[int] | None = None) -> dict[int, mx.array]:

@@ -2,11 +2,12 @@
 
 import gc
 
-from mlxterp_engine import InterpretableModel
 from mlxterp_engine import interventions as iv
 from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.tracing.addresses import Addresses, ModulePath
 from mlxterp_engine.tracing.interventions import edit
-from mlxterp_engine.tracing.module_outputs import Addresses, ModuleOutputs, ModulePath
+from mlxterp_engine.tracing.module_edits import module_edits
+from mlxterp_engine.tracing.module_outputs import ModuleOutputs
 from mlxterp_engine.tracing.proofs import relative_error
 from mlxterp_engine.tracing.sites import Site, SiteTable
 
@@ -48,9 +49,9 @@ class Words(nn.Module):
 def run_toy(record=(), edits=()):
     net = Toy()
     addresses = Addresses(net, SiteTable("toy", [], {}), {})
-    outputs = ModuleOutputs(addresses, [ModulePath(path) for path in record], edits, [3])
-    result = outputs.during(net)(mx.ones((1, 3, 2)))
-    outputs.finish()
+    outputs = ModuleOutputs(addresses, [ModulePath(path) for path in record], 3)
+    with module_edits(addresses, edits, [3]):
+        result = outputs.during(net)(mx.ones((1, 3, 2)))
     return result, outputs
 
 
@@ -184,37 +185,6 @@ def test_globs_choose_what_is_recorded(tiny):
             trace.activations["model.layers.0.self_attn.k_proj"]
     with pytest.raises(BadInput, match="no site"):
         tiny.trace(TEXT, sites=["*.w_proj"])
-
-
-def test_where_a_post_norm_follows_the_module_is_not_the_site():
-    """OLMo 2 norms what attention puts out: the residual stream receives the norm's output."""
-    from mlx_lm.models import olmo2
-
-    mx.random.seed(0)
-    args = olmo2.ModelArgs(
-        model_type="olmo2",
-        hidden_size=32,
-        num_hidden_layers=2,
-        intermediate_size=48,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        rms_norm_eps=1e-5,
-        vocab_size=64,
-        head_dim=8,
-    )
-    model = InterpretableModel(olmo2.Model(args))
-    with model.trace([3, 1, 4, 1, 5]) as trace:
-        act = trace.activations
-        module, site = act["model.layers.1.self_attn"], act["blocks.1.attn_out"]
-        block = model.net.layers[1]
-        assert relative_error(module, site) > 0.1
-        assert mx.array_equal(block.post_attention_layernorm(module), site)
-        assert mx.array_equal(act["model.layers.1.post_attention_layernorm"], site)
-        assert mx.array_equal(block.self_attn.o_proj(_joined(act["blocks.1.attn.z"])), module)
-
-
-def _joined(z):
-    return z.swapaxes(1, 2).reshape(*z.shape[:1], z.shape[2], -1)
 
 
 def test_a_trace_that_is_dropped_holds_no_memory(tiny):
