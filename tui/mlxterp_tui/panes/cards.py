@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NAMES = list(REPRODUCTIONS)
 READER = 84  # columns inside a reader, at most
 BESIDE_READER = 8  # its border, padding and scrollbar
-BESIDE_GLANCE = 4
+BESIDE_GLANCE = 5  # padding and scrollbar
 
 Found = dict[str, Card | BadInput | None]
 
@@ -43,6 +43,7 @@ class CardsPane(Pane):
     """Reads the cards' folder in a thread; the engine makes cards."""
 
     HELP_TITLE = "cards"
+    writes = (".json", ".md")
     HELP = """\
 Papers' experiments, repeated on the model that is set above the prompt. A card sets the paper's
 figure beside ours, with a bootstrapped interval, controls, and a verdict that follows from a
@@ -127,16 +128,17 @@ list; o goes to the runs.
         self._show()
 
     def _show(self) -> None:
-        shown = self.query_one("#cards-shown", Static)
-        shown.update(self._glance(max(20, self.size.width - BESIDE_GLANCE - 2)))
+        glance = self.query_one("#cards-glance", VerticalScroll)
+        width = max(20, self.size.width - BESIDE_GLANCE)
+        self.query_one("#cards-shown", Static).update(self._glance(width, glance.size.height))
 
-    def _glance(self, width: int) -> Content:
+    def _glance(self, width: int, height: int) -> Content:
         found = self._found[self.marked]
         if found is None:
             return cards_text.no_card(self.marked, REPRODUCTIONS[self.marked])
         if isinstance(found, BadInput):
             return Content.styled(str(found), "$text-error")
-        return cards_text.at_a_glance(found, width)
+        return cards_text.at_a_glance(found, width, height)
 
     def _draw_line(self, line: int, width: int) -> Content:
         found = self._found[NAMES[line]]

@@ -59,9 +59,11 @@ def no_card(name: str, entry: Entry) -> Content:
     return Content.styled(words, "$text-muted")
 
 
-def at_a_glance(card: Card, width: int) -> Content:
-    """The claims as rows: verdict and claim, theirs, ours."""
-    return Content("\n").join([_origin(card, width), *(_row(c, width) for c in card.claims)])
+def at_a_glance(card: Card, width: int, height: int = 0) -> Content:
+    """The claims as rows: verdict and claim, theirs, ours; apart where there is room for it."""
+    parts = [_origin(card, width), *(_row(c, width) for c in card.claims)]
+    lines = sum(len(part.plain.splitlines()) for part in parts)
+    return Content("\n\n" if lines + len(parts) - 1 <= height else "\n").join(parts)
 
 
 def in_full(card: Card, width: int) -> Content:
@@ -127,7 +129,8 @@ def _grounds(claim: Claim, width: int) -> Content:
 
 def _chart(curve: Curve, width: int) -> Content:
     bars = bar_chart(curve, max(10, min(60, width - CHART_ROOM)))
-    return Content.assemble((f"{curve.title}, {curve.unit}", "bold"), "\n", "\n".join(bars))
+    heading = (f"{curve.title}, {curve.unit}", "bold")
+    return Content.assemble(heading, "\n", ("\n".join(bars), "$text-primary"))
 
 
 def _filled(head: str, text: str, width: int, style: str = "", indent: int = 0) -> Content:

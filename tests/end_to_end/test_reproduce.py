@@ -1,0 +1,159 @@
+"""`mlxterp-tui reproduce` as its users meet it: one command, a price, a card, runs in the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mlxterp_engine.reproductions import shelf
+from mlxterp_engine.reproductions.card import card_from
+from mlxterp_engine.runlog.log import RunLog
+
+import pytest
+
+PATIENCE = 120.0
+GLASS = ("logit-lens", "--fast", "--model", "glass-tiny")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("reproduce") / "home"
+
+
+@pytest.fixture(autouse=True)
+def in_home(home, monkeypatch):
+    monkeypatch.setenv("MLXTERP_HOME", str(home))
+    monkeypatch.delenv("MLXTERP_NO_LOG", raising=False)
+
+
+def start(*words):
+    command = [sys.executable, "-m", "mlxterp_tui", "reproduce", *map(str, words)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def reproduce(*words):
+    """(exit status, standard output, standard error)"""
+    with start(*words) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def made(home, tmp_path_factory):
+    """A card made by one command, into a folder that was not there."""
+    folder = tmp_path_factory.mktemp("cards") / "new" / "card"
+    environment = os.environ | {"MLXTERP_HOME": str(home)}
+    command = [sys.executable, "-m", "mlxterp_tui", "reproduce", *GLASS, "--json"]
+    found = subprocess.run(
+        [*command, "--out", str(folder)],
+        text=True,
+        capture_output=True,
+        timeout=PATIENCE,
+        env=environment,
+    )
+    return found, folder
+
+
+def test_one_command_prints_the_card_and_writes_it(made):
+    found, folder = made
+    assert found.returncode == 0, found.stderr
+    card = json.loads(found.stdout)
+    assert card == json.loads((folder / "card.json").read_text())
+    assert {path.name for path in folder.iterdir()} == {"card.json", "card.md", "figures.npz"}
+    assert [claim["verdict"] for claim in card["claims"]].count("not comparable") == 3
+
+
+def test_the_price_is_told_before_anything_is_computed(made):
+    lines = made[0].stderr.splitlines()
+    (priced,) = [place for place, line in enumerate(lines) if " passes · about " in line]
+    begun = [place for place, line in enumerate(lines) if "% the lens of" in line]
+    assert all(place > priced for place in begun)
+    assert f"written to {made[1]}" in lines[-1]
+
+
+def test_its_runs_are_in_the_log_under_the_card_s(made):
+    card = card_from((made[1] / "card.json").read_bytes())
+    with RunLog.open() as log:
+        assert log.record(card.run).request["card"] == "logit-lens"
+        assert sorted(line.id for line in log.children(card.run)) == card.runs
+
+
+def test_the_list_has_every_reproduction_with_its_last_card(home):
+    status, out, _ = reproduce("list", "--json")
+    (entry,) = json.loads(out)
+    assert (status, entry["name"], entry["last"]) == (0, "logit-lens", None)
+    assert "none yet" in reproduce("list")[1]
+    assert reproduce(*GLASS)[0] == 0
+    shelved = shelf.latest("logit-lens")
+    assert shelved is not None
+    assert json.loads(reproduce("list", "--json")[1])[0]["last"] == {
+        "created": shelved.card.created,
+        "verdicts": shelved.card.headline,
+        "folder": str(shelved.folder),
+    }
+
+
+def test_without_json_the_claims_stand_one_after_the_other(tmp_path):
+    status, out, _ = reproduce(*GLASS, "--out", tmp_path)
+    assert status == 0
+    assert out.count("verdict  NOT COMPARABLE") == 3
+    assert max(map(len, out.splitlines())) <= 88
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "NAME is missing"),
+        (("logit-lns",), "'logit-lns' is not known; give one of logit-lens, list"),
+        (("logit-lens", "--seed", "x"), "--seed: 'x' is no whole number"),
+        (("logit-lens", "--seed", "-1"), "seed is -1; give a whole number from 0"),
+        (("logit-lens", "--model", "glass-tny"), "glass-tny"),
+        (("list", "--fast"), "list takes only --json; leave --fast out"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(words, said):
+    status, out, err = reproduce(*words)
+    assert (status, out) == (2, "")
+    assert said in err.splitlines()[-1]
+
+
+def test_an_out_that_is_a_file_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    status, out, err = reproduce(*GLASS, "--out", tmp_path / "mine")
+    assert (status, out) == (2, "")
+    assert "which is a file; name a folder" in err.splitlines()[-1]
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_ctrl_c_ends_it_with_130_and_keeps_the_runs_that_were_done(tmp_path, home_with_model):
+    """On the default model, which takes long enough to be stopped."""
+    process = start("logit-lens", "--out", tmp_path / "card")
+    try:
+        _wait_for_a_child()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, ""), err
+    assert not (tmp_path / "card").exists()
+    with RunLog.open() as log:
+        own = log.lines()[-1]
+        states = {line.state for line in log.children(own.id)}
+    assert own.state == "cancelled"
+    assert "done" in states
+
+
+def _wait_for_a_child() -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with RunLog.open() as log:
+            lines = log.lines()
+            if any(line.state == "done" for line in lines):
+                return
+        time.sleep(0.05)
+    raise AssertionError("no run of the card was ever done")
