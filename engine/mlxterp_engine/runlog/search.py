@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import BadInput
 
 _FIGURE = re.compile(r"([a-z_]\w*)(<=|>=|!=|<|>|=)([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.I)
-_NAMED = ("experiment", "model", "state", "tag", "since", "until")
+_BEGUN = ("experiment", "state")  # found while they are still being typed
+_AGO = re.compile(r"(\d{1,4})([hdw])")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+_NAMED = ("model", "tag", "since", "until")
 
 
 class Condition(NamedTuple):
@@ -27,6 +30,8 @@ def conditions(search: str) -> Iterator[Condition]:
         figure = _FIGURE.fullmatch(term)
         if figure:
             yield _figure(*figure.groups())
+        elif colon and value and name in _BEGUN:
+            yield Condition(f"substr({name}, 1, {len(value)}) = ?", (value,))
         elif colon and value and name in _NAMED:
             yield named(name, value)
         else:
@@ -49,13 +54,21 @@ def named(name: str, value: str) -> Condition:
 
 
 def moment(text: str) -> float:
-    """A date, or date and time, of this place's clock, in seconds since the epoch."""
+    """A date, or date and time, of this place's clock, in seconds since the epoch.
+
+    Also today, yesterday, and 3h, 2d, 1w: so long ago.
+    """
+    if text in ("today", "yesterday"):
+        midnight = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        return (midnight - timedelta(days=text == "yesterday")).timestamp()
+    if ago := _AGO.fullmatch(text):
+        return (datetime.now() - timedelta(hours=int(ago[1]) * _HOURS[ago[2]])).timestamp()
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
         raise BadInput(
             f"{text!r} is no date; write it as {datetime.now():%Y-%m-%d} or "
-            f"{datetime.now():%Y-%m-%dT%H:%M}"
+            f"{datetime.now():%Y-%m-%dT%H:%M}, today, yesterday, or 3h, 2d, 1w ago"
         ) from None
 
 
