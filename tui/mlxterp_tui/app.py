@@ -317,12 +317,8 @@ class MlxterpApp(App[None]):
 
     def action_export(self, name: str) -> None:
         """Write the pane, once the `:` line that asked for it is gone from the picture."""
-        self.main.call_after_refresh(self._export, Path(name).expanduser())
-
-    @tells_errors
-    def _export(self, path: Path) -> None:
-        export(path, self.main.pane, self.export_screenshot)
-        self.tell(f"written: {path.absolute()}")
+        path = Path(name).expanduser()
+        self.main.call_after_refresh(lambda: self.run_worker(export(self, path), group="export"))
 
     # The end.
 

@@ -70,7 +70,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("engine", "main", "", "app.engine", "The background engine", "",
             "restart, stop or status", "engine"),
     Command("export", "main", "e", "app.export", "Write this pane to a file", "",
-            "a file ending in .svg, .tsv or .json", "exports"),
+            "a file ending in .svg, .png, .md, .py, .json, .csv, .tsv or .npz", "exports"),
     Command("hypothesis", "main", "", "app.hypothesis", "What is expected of the next run", "",
             "what you expect, in a sentence; or off"),
     Command("outcome", "main", "", "app.outcome", "What came of the run in front", "",

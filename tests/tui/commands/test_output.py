@@ -5,7 +5,8 @@ import json
 from mlxterp_engine import InterpretableModel
 from mlxterp_engine.experiments import Attention, Generate
 from mlxterp_engine.running import run
-from mlxterp_tui.commands.output import result_json, result_table
+from mlxterp_tui.commands.output import result_table
+from mlxterp_tui.exports.result_json import result_json
 
 import msgspec
 import pytest

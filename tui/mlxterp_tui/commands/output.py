@@ -17,12 +17,6 @@ def as_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def result_json(result: Result) -> str:
-    """One object: `meta`, every array by its name, and strings beside ids."""
-    arrays = {name: array.tolist() for name, array in result.arrays.items()}
-    return as_json({"meta": result.meta, **arrays, **result.strings})
-
-
 def result_table(result: Result) -> str:
     """What a person wants to see at once, or the names of what there is."""
     body = _BODIES.get(result.meta.experiment["name"], _arrays)(result)

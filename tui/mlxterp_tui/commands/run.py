@@ -23,10 +23,11 @@ from mlxterp_engine.worker.blocking import BlockingEngine
 from mlxterp_engine.worker.client import Job
 from mlxterp_engine.worker.protocol import AnyNotice, LogTrouble
 from mlxterp_tui.commands.following import failures_name_the_log
-from mlxterp_tui.commands.output import result_json, result_table
+from mlxterp_tui.commands.output import result_table
 from mlxterp_tui.commands.parser import Parser
 from mlxterp_tui.commands.progress import Progress
 from mlxterp_tui.commands.request_options import add_options
+from mlxterp_tui.exports.result_json import result_json
 
 PROGRAM = "mlxterp-tui run"
 PATIENCE = 10.0  # seconds; loading takes fewer, a download more

@@ -9,6 +9,8 @@ from mlxterp_engine.experiments import Array, Result
 
 Axes = tuple[str, ...]
 
+UNNAMED = "axis"
+
 _CELL: Axes = ("layer", "position")
 _BEST: Axes = ("layer", "position", "rank")
 _STATE: Axes = ("position", "d_model")
@@ -25,7 +27,8 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
     "trace": {
         "token_ids": ("position",),
         "*.attn.pattern": ("head", "destination", "source"),
-        "*.attn.[qkvz]": _HEADS,
+        "*.attn.[qz]": _HEADS,
+        "*.attn.[kv]": ("kv_head", "position", "d_head"),
         "*.mlp.post": ("position", "neuron"),
         "logits": ("position", "vocabulary"),
         "*": _STATE,
@@ -43,6 +46,15 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
 
 # Arrays that say what the steps along an axis are.
 COORDINATES = {"layer": ("layer", "layers")}
+
+
+# Axes along which the prompt's tokens stand, and what their column is called.
+TOKENS = {
+    "position": "token",
+    "prompt_position": "prompt_token",
+    "destination": "destination_token",
+    "source": "source_token",
+}
 
 
 def axes_of(experiment: str, name: str, array: Array) -> Axes:
@@ -64,4 +76,4 @@ def coordinates(result: Result) -> dict[str, Array]:
 
 
 def _unnamed(array: Array) -> Axes:
-    return tuple(f"axis{number}" for number in range(len(array.shape)))
+    return tuple(f"{UNNAMED}{number}" for number in range(len(array.shape)))

@@ -15,6 +15,8 @@ from mlxterp_tui.exports.raster import png
 from mlxterp_tui.exports.result_json import result_json, runs_jsonl
 from mlxterp_tui.exports.script import script
 from mlxterp_tui.logbook import Stored
+from mlxterp_tui.panes.lens_stored import stored_run
+from mlxterp_tui.panes.lens_text import table_tsv
 
 
 class Format(NamedTuple):
@@ -55,6 +57,13 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def _tsv(stored: Stored) -> str:
+    result = needed(stored)
+    if result.meta.experiment["name"] == "logit-lens":
+        return table_tsv(stored_run(stored))
+    return long_tsv(result)
+
+
 def _svg(stored: Stored, size: Size) -> bytes:
     needed(stored)
     return encoded(picture.svg(stored, size))
@@ -66,7 +75,7 @@ FORMATS: Mapping[str, Format] = {
     "jsonl": Format("a line a run", True, lambda stored, _: encoded(runs_jsonl([stored]))),
     "npz": Format("all arrays, for NumPy", False, lambda stored, _: npz_bytes(needed(stored))),
     "csv": Format("a row a cell, arrays as columns", True, _of_result(long_csv)),
-    "tsv": Format("the same with tabs", True, _of_result(long_tsv)),
+    "tsv": Format("a table, as its pane writes it", True, lambda stored, _: encoded(_tsv(stored))),
     "svg": Format("a picture", True, _svg),
     "png": Format("a picture in pixels", False, lambda stored, size: png(_svg(stored, size))),
     "py": Format("a script that runs it again", True, _of_run(script)),

@@ -11,12 +11,12 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mlxterp_engine.experiments import Array, Result
 from mlxterp_engine.experiments.array import FORMATS
-from mlxterp_tui.exports.axes import axes_of, coordinates
+from mlxterp_tui.exports.axes import TOKENS, UNNAMED, axes_of, coordinates
 from mlxterp_tui.exports.escaping import escaped
 
 Extent = tuple[str, int]
@@ -55,7 +55,7 @@ def rows_of(result: Result) -> Iterator[list[str]]:
     """The heading, then every cell."""
     blocks = _blocks(_columns(result))
     axes = list(dict.fromkeys(axis for block in blocks for axis, _ in block.extents))
-    names = [column.name for block in blocks for column in block.columns]
+    names = dict.fromkeys(column.name for block in blocks for column in block.columns)
     places = {name: len(axes) + at for at, name in enumerate(names)}
     yield [*axes, *map(escaped, names)]
     labels = {axis: array.tolist() for axis, array in coordinates(result).items()}
@@ -96,25 +96,20 @@ def _strides(block: Block, column: Column) -> list[int]:
 
 def _blocks(columns: Iterable[Column]) -> list[Block]:
     """Columns that go together, in the order in which they come."""
-    groups: dict[tuple[Extent, ...], list[Column]] = {}
-    for column in columns:
-        groups.setdefault(column.extents, []).append(column)
-    homes = {extents: _home(extents, groups) for extents in groups}
+    columns = list(columns)
+    extents = list(dict.fromkeys(column.extents for column in columns))
     return [
-        Block(
-            extents,
-            [c for other, group in groups.items() if homes[other] == extents for c in group],
-        )
-        for extents in groups
-        if homes[extents] == extents
+        Block(whole, [column for column in columns if _is_part(column.extents, whole)])
+        for whole in extents
+        if not any(_is_part(whole, other) for other in extents if other != whole)
     ]
 
 
-def _home(extents: tuple[Extent, ...], groups: Iterable[tuple[Extent, ...]]) -> tuple[Extent, ...]:
-    """The largest extents that have all of these; unnamed axes belong with nothing else."""
-    if any(axis.startswith("axis") for axis, _ in extents):
-        return extents
-    return max((other for other in groups if set(extents) <= set(other)), key=len)
+def _is_part(extents: tuple[Extent, ...], whole: tuple[Extent, ...]) -> bool:
+    """Whether these are among the others; axes without a name belong with nothing else."""
+    if any(axis.startswith(UNNAMED) for axis, _ in extents):
+        return extents == whole
+    return set(extents) <= set(whole)
 
 
 def _columns(result: Result) -> Iterator[Column]:
@@ -143,12 +138,13 @@ def _words_beside(name: str, strings: Mapping[str, Any]) -> Any:
     return strings.get("tokens" if name == "token_ids" else other)
 
 
-def _tokens(result: Result, all_extents: Iterable[tuple[Extent, ...]]) -> Iterator[Column]:
+def _tokens(result: Result, all_extents: Collection[tuple[Extent, ...]]) -> Iterator[Column]:
     """The prompt's tokens, wherever there are positions of that many."""
     tokens = result.meta.tokens[0] if len(result.meta.tokens) == 1 else []
-    extent = ("position", len(tokens))
-    if tokens and any(extent in extents for extents in all_extents):
-        yield Column("token", (extent,), tokens, escaped)
+    for axis, name in TOKENS.items():
+        extent = (axis, len(tokens))
+        if tokens and any(extent in extents for extents in all_extents):
+            yield Column(name, (extent,), tokens, escaped)
 
 
 def _flat(array: Array) -> Sequence[Any]:

@@ -51,6 +51,7 @@ def _of_text(stored: Stored, columns: int) -> str:
         force_terminal=True,
         color_system="truecolor",
     )
-    text = Text(figure(stored.result), no_wrap=True, overflow="ellipsis")
+    # The line at the end keeps the last one's descenders inside the picture.
+    text = Text(figure(stored.result) + "\n", no_wrap=True, overflow="ellipsis")
     console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
     return console.export_svg(title=escaped(title(stored.record)))

@@ -67,6 +67,7 @@ class LensPane(Pane, can_focus=True):
     """Paints rows as they come; what is known and how it is looked at are plain data."""
 
     HELP_TITLE = "logit lens"
+    writes = (".tsv",)
     HELP = f"""\
 Each row is a block's residual stream (resid_post; the embeddings are "embed"), each column a
 position. The token in a cell is what the model would say next if it stopped there.
@@ -418,14 +419,15 @@ Try: t on ' Paris', then f.
     def action_copy_table(self) -> None:
         self.post_message(CopyWanted(lens_text.table_tsv(self.run)))
 
+    @property
+    def result(self) -> Result | None:
+        return self.run.result
+
     def exported(self, suffix: str) -> str:
+        """As far as it is known: the table of a cancelled run holds the rows that came."""
         if self.run.state == "empty":
             raise BadInput("there is no lens to write yet; run a prompt first")
-        if suffix == ".tsv":
-            return lens_text.table_tsv(self.run)
-        if suffix == ".json" and self.run.result is not None:
-            return lens_text.result_json(self.run.result)
-        raise BadInput(f"the lens cannot be written as {suffix} now; .tsv and .svg can")
+        return lens_text.table_tsv(self.run)
 
     def suggested_name(self) -> str:
         prompt = self.run.request.prompt if self.run.request else ""

@@ -1,12 +1,10 @@
-"""A lens run as text for other programs: TSV with all metrics, JSON as `run --json` prints it."""
+"""A lens run as text for other programs: TSV with all metrics."""
 
 from __future__ import annotations
 
 import json
-import math
-from typing import Any
 
-from mlxterp_engine.experiments import BadInput, LogitLensRow, Result
+from mlxterp_engine.experiments import BadInput, LogitLensRow
 from mlxterp_tui.panes.lens_run import LensRun, site
 from mlxterp_tui.panes.lens_view import Cell
 
@@ -40,15 +38,6 @@ def cell_tsv(run: LensRun, cell: Cell) -> str:
     return "\n".join([*head, *best]) + "\n"
 
 
-def result_json(result: Result) -> str:
-    """One object: `meta`, every array by its name, and the strings beside ids. NaN is null."""
-    import msgspec
-
-    arrays = {name: _without_nan(array.tolist()) for name, array in result.arrays.items()}
-    whole = {"meta": msgspec.to_builtins(result.meta), **arrays, **result.strings}
-    return json.dumps(whole, ensure_ascii=False) + "\n"
-
-
 def _line(run: LensRun, cell: Cell) -> str:
     row = run.rows[cell.layer]
     pos = cell.pos
@@ -76,9 +65,3 @@ def _target(row: LogitLensRow, pos: int) -> list[str]:
 def _field(token: str) -> str:
     """Escaped, so that a token with a tab or a line break stays in its field."""
     return json.dumps(token, ensure_ascii=False)
-
-
-def _without_nan(values: Any) -> Any:
-    if isinstance(values, list):
-        return [_without_nan(value) for value in values]
-    return None if isinstance(values, float) and not math.isfinite(values) else values

@@ -32,6 +32,9 @@ class Pane(Container):
 
     HELP_TITLE: ClassVar[str] = ""
 
+    writes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes of files that `exported` has the text of, before any format of its run."""
+
     stored: RunRecord | None = None
     """The run of the log that is shown; None when it came from the engine just now."""
     recorded_as: int | None = None
@@ -102,13 +105,18 @@ class Pane(Container):
     def recolour(self) -> None:
         """The theme or the colour map is another one."""
 
+    @property
+    def result(self) -> Result | None:
+        """The finished answer that is shown: it can be written in every format there is."""
+        return None
+
     def exported(self, suffix: str) -> str:
-        """The pane's contents in the format of that suffix."""
+        """What is shown, in one of the formats of `writes`."""
         raise BadInput(f"this pane has nothing to write as {suffix}; .svg, its picture, works")
 
     def suggested_name(self) -> str:
         """A file name without suffix, for an export."""
-        return self.name or "pane"
+        return "pane" if self.run_id is None else f"run-{self.run_id}"
 
     def focus_contents(self) -> None:
         self.screen.set_focus(self)
