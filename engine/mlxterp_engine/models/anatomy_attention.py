@@ -9,7 +9,7 @@ from mlxterp_engine.models.anatomy_watch import Call, Scores
 import mlx.core as mx
 import numpy as np
 
-TOLERANCE = 1e-3  # of the largest entry: which output is v shows at any precision
+TOLERANCE = 2e-2  # of the largest entry, for bfloat16; an output that is not v is off by all
 
 
 def find_attention(block: Call, missing: dict[str, str]) -> Attention | None:

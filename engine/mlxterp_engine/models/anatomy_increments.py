@@ -19,9 +19,10 @@ import numpy as np
 
 DEPTH = 2  # terms are children and grandchildren of the block
 MOST_TERMS = 5
-ROUNDINGS = 16  # of the storage type, for a few sums and products
+ROUNDINGS = 4  # each at most this fraction of what is rounded: a few sums and products
+ROUNDING = {mx.float32: 2.0**-24, mx.float16: 2.0**-11, mx.bfloat16: 2.0**-9}
+LEAST_WEIGHT = 1e-2  # in 16-bit floats a fit gives what is not there a weight of 1e-3
 SCREEN = 128  # entries looked at before all are
-EPSILON = {mx.float32: 2.0**-24, mx.float16: 2.0**-11, mx.bfloat16: 2.0**-8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ class _Fit:
         self.candidates = candidates
         self.after = _flat(after)
         self.columns = [_flat(call.array) for call in candidates if call.array is not None]
-        self.tolerance = ROUNDINGS * EPSILON.get(after.dtype, 2.0**-8)
+        self.tolerance = ROUNDINGS * ROUNDING.get(after.dtype, 2.0**-9)
         few = np.random.default_rng(0).permutation(self.after.size)[:SCREEN]
         self.few = np.sort(few)
 
@@ -109,7 +110,7 @@ class _Fit:
             if weights is None:
                 continue
             weights = self._solve(start, chosen, slice(None))
-            if weights is None or not np.all(np.abs(weights) > 1e-6):
+            if weights is None or np.abs(weights).min() < LEAST_WEIGHT:
                 continue
             scale, *coefficients = (float(w) for w in weights)
             terms = tuple(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.models.anatomy_parts import Block
 from mlxterp_engine.models.anatomy_watch import Call, Watched
@@ -84,7 +85,11 @@ def _direct(watched: Watched, embed: nn.Module | None, norm: Call | None) -> lis
             for call in watched.calls
             if hasattr(call.module, "as_linear")
         ][:1]
-    return [lambda hidden, project=project: project(norm.module(hidden)) for project in projects]
+    return [_after(norm.module, project) for project in projects]
+
+
+def _after(norm: Any, project: Any) -> Unembed:
+    return lambda hidden: project(norm(hidden))
 
 
 def _gives(way: Unembed, state: mx.array, logits: mx.array) -> bool:
@@ -102,7 +107,7 @@ def _equals(way: Unembed, state: mx.array, logits: mx.array) -> bool:
         return False
     expected = logits.astype(mx.float32)
     error = mx.abs(found - expected).max() / mx.maximum(mx.abs(expected).max(), 1e-30)
-    return error.item() <= TOLERANCE.get(logits.dtype, 5e-2)
+    return float(as_numpy(error)) <= TOLERANCE.get(logits.dtype, 5e-2)
 
 
 def _replay(net: Any, blocks: Sequence[Block], outputs: dict[int, Any]) -> Unembed:
@@ -113,7 +118,10 @@ def _replay(net: Any, blocks: Sequence[Block], outputs: dict[int, Any]) -> Unemb
 
         def left_out(block: Block) -> Around:
             def around(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-                here = states if block.module is last else argument(args, kwargs, block.stream)
+                if block.module is last or block.stream is None:
+                    here = states
+                else:
+                    here = argument(args, kwargs, block.stream)
                 return with_first_array(outputs[id(block.module)], here)
 
             return around

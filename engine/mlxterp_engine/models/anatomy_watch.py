@@ -79,11 +79,8 @@ class Watched:
 def watch(net: nn.Module, ids: mx.array) -> Watched:
     """Run `net(ids)` and write every call down; all that the calls put out is evaluated."""
     scribe = _Scribe(Call(net, (ids,)))
-    parts = [
-        (module, scribe.around(module))
-        for module in net.modules()
-        if module is not net and callable(module)
-    ]
+    modules: list[Any] = [m for m in net.modules() if m is not net and callable(m)]
+    parts = [(module, scribe.around(module)) for module in modules]
     with (
         calls_through(parts, scribe.kernel, scribe.softmax),
         replaced(nn.Embedding, "as_linear", scribe.as_linear),
