@@ -62,9 +62,17 @@ def price(model: InterpretableModel, request: Generate, prompt: Prompted) -> Pri
     """The prompt, each new token by itself, and the whole once more for the contract."""
     card, pos, new = model.card, len(prompt.ids), request.max_tokens
     seconds = model.pace.seconds(pos) + new * model.pace.seconds(1) + model.pace.seconds(pos + new)
-    logits = (min(new, KEPT) + pos + new) * card.vocab_size * 4
+    compared = 2 * min(new, KEPT) + (pos + new if _behind_the_blocks(model, request) else 0)
+    logits = compared * card.vocab_size * 4
     states = card.layers * (pos + new) * (card.d_model + 2 * card.kv_heads * card.d_head) * 4
     return Price(2 + new, seconds, logits + states)
+
+
+def _behind_the_blocks(model: InterpretableModel, request: Generate) -> bool:
+    """Whether an edit at final_norm or logits makes the contract unembed every position."""
+    addresses = (words.partition("=")[0] for words in request.intervention)
+    sites = [model.sites.parse(address) for address in addresses]
+    return any(site.block is None and site.kind != "embed" for site in sites)
 
 
 def run(

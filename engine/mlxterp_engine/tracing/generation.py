@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput, RunFailed
 from mlxterp_engine.models.anatomy_parts import Anatomy
 from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
+from mlxterp_engine.models.calls import calls_through
 from mlxterp_engine.tracing.cached_edits import for_generation, within
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import Edit
@@ -146,15 +148,36 @@ def cache_error(net: Any, anatomy: Anatomy, made: Generated) -> Generator[int, N
     Yields the blocks as they are computed, so that it can be closed between them.
     """
     ids = [*made.prompt, *made.ids[:-1]]
+    steps = mx.array([len(made.prompt) - 1 + step for step in made.kept])
     blocks = [Site("resid_post", b) for b, block in enumerate(anatomy.blocks) if _has_end(block)]
-    run = forward(net, anatomy, mx.array([ids]), blocks, within(made.edits, len(ids)))
-    at = mx.array([len(made.prompt) - 1 + step for step in made.kept])
-    reference = run.logits[0, at]
+    edits = within(made.edits, len(ids))
+    with _unembedding_only(steps, anatomy, edits):
+        run = forward(net, anatomy, mx.array([ids]), blocks, edits)
+    compared = run.logits.shape[1] == len(made.kept)
+    reference = run.logits[0] if compared else run.logits[0, steps]
     for number, site in enumerate(blocks):
         mx.eval(run.sites.pop(site))
         yield number
     del run
     return relative_error(mx.stack(list(made.kept.values())), reference)
+
+
+@contextmanager
+def _unembedding_only(steps: mx.array, anatomy: Anatomy, edits: Sequence[Edit]) -> Iterator[None]:
+    """Give the final norm these positions alone: a long prompt's logits would take gigabytes.
+
+    Not where an edit counts positions behind the last block; there all are unembedded.
+    """
+    norm = anatomy.final_norm
+    if norm is None or any(edit.site.block is None and edit.site.kind != "embed" for edit in edits):
+        yield
+        return
+
+    def cut(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return original(args[0][:, steps], *args[1:], **kwargs)
+
+    with calls_through([(norm, cut)]):
+        yield
 
 
 class _Reader:

@@ -125,3 +125,5 @@ def test_the_price_grows_with_what_is_written(tiny):
     assert many.passes - few.passes == 45
     assert many.seconds > few.seconds
     assert many.bytes > few.bytes
+    everywhere = Generate(prompt=TEXT, max_tokens=5, intervention=["logits=scale:2"])
+    assert price(tiny, everywhere).bytes > few.bytes

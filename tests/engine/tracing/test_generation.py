@@ -7,6 +7,7 @@ from mlxterp_engine.models.anatomy import discover
 from mlxterp_engine.tracing import generation
 from mlxterp_engine.tracing import interventions as iv
 from mlxterp_engine.tracing.cached_edits import within
+from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.generation import (
     NewToken,
     Read,
@@ -187,6 +188,23 @@ def test_long_generations_keep_the_logits_of_some_steps_and_of_the_last(tiny, mo
     made = written(tiny, max_tokens=8)
     assert list(made.kept) == [0, 3, 6, 7]
     assert finish(cache_error(tiny.net, tiny.anatomy, made)) < EXACT
+
+
+@pytest.mark.parametrize(("words", "positions"), [("heads", 8), ("several", 19 + 7)])
+def test_the_contract_unembeds_no_more_of_a_prompt_than_it_compares(
+    tiny, monkeypatch, words, positions
+):
+    """All of it only where an edit behind the last block counts positions."""
+    made = written(tiny, edits_of(tiny, words))
+    seen = []
+
+    def watched(*args):
+        seen.append(forward(*args))
+        return seen[-1]
+
+    monkeypatch.setattr(generation, "forward", watched)
+    assert finish(cache_error(tiny.net, tiny.anatomy, made)) < EXACT
+    assert [run.logits.shape[1] for run in seen] == [positions]
 
 
 def test_closing_it_between_two_tokens_leaves_nothing_open(tiny):
