@@ -14,8 +14,8 @@ from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput, RunFailed
 from mlxterp_engine.models.anatomy_parts import Anatomy
-from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 from mlxterp_engine.models.calls import calls_through
+from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 from mlxterp_engine.tracing.cached_edits import for_generation, within
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import Edit
