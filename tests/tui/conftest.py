@@ -11,6 +11,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # tests import `recorded_engine` from here
 
+from mlxterp_engine.runlog.log import RunLog
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
 
@@ -90,13 +91,16 @@ def opened(recording: Recording) -> Open:
 
     @asynccontextmanager
     async def open_app(
-        size: tuple[int, int] = (120, 40), free: int | None = None, **arguments: str
+        size: tuple[int, int] = (120, 40),
+        free: int | None = None,
+        log: RunLog | None = None,
+        **arguments: str,
     ) -> AsyncIterator[Screen]:
-        engine = RecordedEngine(recording, free)
+        engine = RecordedEngine(recording, free, log)
         app = MlxterpApp(AppArguments(**arguments), connect=engine.connect)  # type: ignore[arg-type]
         async with app.run_test(size=size, notifications=True) as pilot:
             screen = Screen(pilot, app, engine)
-            if free is None:
+            if free is None and app.remembering.pane == "lens":
                 await screen.until(lambda: app.main.pane.contracts, "the first lens")
             yield screen
 

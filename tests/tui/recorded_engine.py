@@ -13,6 +13,8 @@ from mlxterp_engine.experiments import (
     RunCancelled,
     RunFailed,
 )
+from mlxterp_engine.runlog.comparison import Comparison
+from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as RunSaid
 from mlxterp_engine.worker.client import Lost
 from mlxterp_engine.worker.protocol import (
@@ -71,45 +73,59 @@ class RecordedJob:
         self.price = run.price
         self.run = run
         self.ended = False
+        self.logged_as: int | None = None
         self._engine = engine
         self._cancelled = asyncio.Event()
+        self._told: list[object] = []
 
     async def events(self) -> AsyncIterator[object]:
         for number, event in enumerate(self.run.events):
             await self._engine.passes(number, self._cancelled)
             if self._cancelled.is_set() or isinstance(event, Finished | Failed | Cancelled):
                 return
+            self._told.append(event)
             yield event
 
     async def outcome(self) -> Outcome:
         self.ended = True
         if self._cancelled.is_set():
+            self._log(lambda log, run: log.cancelled(run, self._told))
             self._engine.tell_job(self, "cancelled")
             raise RunCancelled("cancelled")
         end = self.run.events[-1]
         if isinstance(end, Failed):
+            self._log(lambda log, run: log.failed(run, end.reason))
             self._engine.tell_job(self, "failed", end.reason)
             raise RunFailed(end.reason, end.details)
         assert isinstance(end, Finished)
+        self._log(lambda log, run: log.finish(run, end.outcome))
         self._engine.tell_job(self, "done")
         return end.outcome
 
     def cancel(self) -> None:
         self._cancelled.set()
 
+    def _log(self, told: Callable[[RunLog, int], None]) -> None:
+        if self._engine.log is not None and self.logged_as is not None:
+            told(self._engine.log, self.logged_as)
+
 
 class RecordedEngine:
     """Looks like `worker.client.Engine` to the app.
 
     free: how many events of each job pass at once; None for all. `release` lets the rest pass.
+    log: where the runs are recorded; None records nothing.
     """
 
-    def __init__(self, recording: Recording, free: int | None = None) -> None:
+    def __init__(
+        self, recording: Recording, free: int | None = None, log: RunLog | None = None
+    ) -> None:
         self.recording = recording
         self.asked: list[Task] = []
         self.said: list[RunSaid | None] = []
         self.closed = False
         self.shut_down = False
+        self.log = log
         self._free = free
         self._released = asyncio.Event()
         self._jobs: dict[str, RecordedJob] = {}
@@ -143,6 +159,8 @@ class RecordedEngine:
         run = self._opening(task) if isinstance(task, OpenModel) else self.recording.run_of(task)
         job = RecordedJob(f"job{len(self._jobs) + 1}", run, self)
         self._jobs[job.id] = job
+        if self.log is not None and recording is not None and not isinstance(task, OpenModel):
+            job.logged_as = self.log.begin(task, recording, run.price)
         self.tell_job(job, "running")
         if isinstance(task, OpenModel):
             self._notify(ModelChanged(self.recording.card))
@@ -153,6 +171,12 @@ class RecordedEngine:
 
     async def tokenize(self, text: str, bos: str = "auto", chat: bool = False) -> Tokenized:
         return self.recording.tokens.get(text, Tokenized([0], [text]))
+
+    async def compare(self, first: int, second: int) -> Comparison:
+        from mlxterp_engine.runlog.compare import compare
+
+        assert self.log is not None
+        return compare(self.log.result(first), self.log.result(second))
 
     async def cancel(self, job_id: str) -> None:
         self._jobs[job_id].cancel()
@@ -192,6 +216,7 @@ class RecordedEngine:
                     started=0.0,
                     ended=None if state == "running" else 0.25,
                     reason=reason,
+                    run=job.logged_as,
                 )
             )
         )

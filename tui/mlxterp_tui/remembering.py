@@ -54,7 +54,7 @@ class Remembering:
         app = self._app
         main = app.main
         return Remembered(
-            prompt=main.prompt.text,
+            prompt=whole_characters(main.prompt.text),
             model=app.engagement.wanted_model,
             bos=app.setting.bos,
             chat=app.setting.chat,
@@ -121,3 +121,8 @@ class Remembering:
         if name == self.name:
             raise BadInput(f"workspace {name!r} is open; :workspace NAME goes to another one")
         self.workspaces.delete(name)
+
+
+def whole_characters(text: str) -> str:
+    """JSON holds no half of a surrogate pair, and a paste may."""
+    return text.encode("utf-8", "replace").decode()

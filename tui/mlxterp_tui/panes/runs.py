@@ -20,7 +20,7 @@ from mlxterp_tui.widgets.long_list import LongList
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
@@ -78,7 +78,12 @@ with the one under the cursor. Results with a failed check stand in red.
 
     :hypothesis TEXT   before a run       :outcome TEXT   after it
 """
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("runs"),
+        # In the filter line; the list has these keys itself.
+        Binding("down", "filter_move(1)", "Down", show=False),
+        Binding("up", "filter_move(-1)", "Up", show=False),
+    ]
     DEFAULT_CSS = """
     RunsPane { layout: vertical; height: 1fr; padding: 0 1; }
     #runs-columns { height: 1; color: $text-muted; }
