@@ -6,6 +6,7 @@ computed. Its experiments are its children, and its arrays are what the verdicts
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator, Sequence
 from importlib import import_module
@@ -31,6 +32,7 @@ from mlxterp_engine.reproductions import shelf, writing
 from mlxterp_engine.reproductions.card import Card
 from mlxterp_engine.reproductions.catalogue import TAG, entry
 from mlxterp_engine.reproductions.frame import Reproduced, Reproduction, Working
+from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.runlog.recording import Known, Recorder, is_wanted
 from mlxterp_engine.techniques.execute import execute
@@ -56,7 +58,7 @@ def make_card(
     making = _Making(model, task, load_seconds)
     _check_memory(making.price)
     folder = Path(task.out) if task.out else shelf.new_folder(task.card, making.created)
-    with writing.made_ready(folder):
+    with writing.made_ready(folder), contextlib.closing(making):
         result = yield from making.recorded()
         card = making.card(result)
         writing.write_card(card, result, folder)
@@ -75,11 +77,22 @@ class _Making:
         self.price = self._reproduction.price(model, self._plan)
         self.created = time.time()
         self._troubles: list[str] = []
-        self._recorder = Recorder(tell=self._troubles.append) if is_wanted() else None
+        self._log: RunLog | None = None
+        tell = self._troubles.append
+        self._recorder = Recorder(self._open_log, tell) if is_wanted() else None
         self._run: int | None = None
         self._runs: list[int] = []
         self._metas: list[Meta] = []
         self._reproduced: Reproduced | None = None
+
+    def _open_log(self) -> RunLog:
+        self._log = RunLog.open()
+        return self._log
+
+    def close(self) -> None:
+        """Let go of the log."""
+        if self._log is not None:
+            self._log.close()
 
     def recorded(self) -> Working:
         """The whole work, as a run of the log where there is one."""

@@ -240,3 +240,22 @@ def test_bars_are_as_long_as_their_values(made):
     assert embeddings.count("█") == 20
     assert half.count("█") == 10
     assert unknown.split() == ["1", "not", "known"]
+
+
+def test_on_the_default_model_the_card_s_figures_are_those_of_its_kind(smol, home, monkeypatch):
+    """A card of three short passages: enough for what holds by a wide margin."""
+    monkeypatch.setattr(logit_lens, "FAST", logit_lens.Size(texts=3, tokens=10))
+    monkeypatch.setattr(logit_lens, "FACTS", logit_lens.FACTS[:1])
+    monkeypatch.setattr(logit_lens, "BIAS_DRAWS", 50)
+    made = finished(making.make_card(smol, Reproduce(card="logit-lens", fast=True)))
+    _, arrays = read_npz(Path(made.folder) / "figures.npz")
+    agreement, echo = arrays["agreement"].mean(axis=0), arrays["echo"].mean(axis=0)
+    assert agreement[-1] == 1.0  # the last row is the model's own prediction
+    assert arrays["kl"][:, -1] == pytest.approx(0, abs=1e-5)
+    assert arrays["bias"][-1] == pytest.approx(0, abs=1e-6)
+    assert echo[0] > 0.5  # tied: the embeddings unembed to themselves
+    assert echo[1:-1].max() < 0.5
+    assert agreement[1:20].max() < 0.5  # uninterpretable in the first two thirds
+    assert (arrays["kl"][:, 1:20] < arrays["mismatched"][:, 1:20]).mean() > 0.9
+    verdicts = {claim.name: claim.verdict for claim in made.card.claims}
+    assert verdicts["input-echo"] == "not reproduced"
