@@ -91,3 +91,16 @@ def test_recording_every_site(smol, length):
     print(f"\nevery site of {length} tokens ({len(sites)} arrays):")
     print("  " + ratio(seconds, "recording", "bare"))
     print("  " + ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in bytes_held.items()))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_trace_of_which_only_the_logits_are_looked_at(smol, length):
+    """What every site and module costs that is recorded and not asked for."""
+    ids = some_ids(length)
+    prompt = ids[0].tolist()
+    seconds = alternate(
+        12,
+        trace=lambda: mx.eval(smol.trace(prompt).logits),
+        bare=lambda: mx.eval(smol.net(ids)),
+    )
+    print(f"\na trace of {length} tokens, logits alone:\n  " + ratio(seconds, "trace", "bare"))

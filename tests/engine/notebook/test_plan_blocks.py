@@ -5,15 +5,18 @@ it, and has to be in the block. The tuned lens, causal tracing and SAE blocks co
 techniques: see engine/API.md.
 """
 
+import re
 from pathlib import Path
+from typing import Any
 
 from mlxterp_engine import interventions as iv
-from mlxterp_engine import repeated_random_tokens
 
 import mlx.core as mx
+import numpy as np
 import pytest
 
 PLAN = Path(__file__).parent / "plan"
+API = Path(__file__).parents[3] / "engine" / "API.md"
 OURS = {
     "from mlxterp import": "from mlxterp_engine import",
     '"mlx-community/Llama-3.2-1B-Instruct"': '"smollm2-135m"',
@@ -32,13 +35,13 @@ def opened_once(smol, monkeypatch):
     monkeypatch.setattr(mlxterp_engine.interpretable, "InterpretableModel", opened)
 
 
-def run_block(name: str, changes: dict[str, str]) -> dict[str, object]:
+def run_block(name: str, changes: dict[str, str]) -> dict[str, Any]:
     """Execute a block of the plan with these changes; returns its variables."""
     code = (PLAN / f"{name}.txt").read_text(encoding="utf-8")
     for before, after in (OURS | changes).items():
         assert before in code, f"the plan's block has no {before!r}"
         code = code.replace(before, after)
-    variables: dict[str, object] = {}
+    variables: dict[str, Any] = {}
     exec(compile(code, f"{name}.txt", "exec"), variables)
     return variables
 
@@ -94,24 +97,23 @@ def test_the_induction_block_ablates_attention_and_changes_predictions(smol, cap
     assert mx.abs(ran["ablated_output"] - clean.logits).max().item() > 0.1
 
 
-def test_attention_of_a_block_with_induction_heads_is_needed_for_what_repeats(smol):
-    """Block 18 holds the best one (18.6); block 4 has none. Loss in nats, at repeated tokens."""
-    ids = repeated_random_tokens(smol, length=25, batch=1)
-    knocked_out = {
-        block: second_half_loss(smol, ids, {f"model.layers.{block}.self_attn": iv.zero_out})
+def test_the_mended_induction_block_finds_the_block_that_is_needed(smol):
+    """As engine/API.md has it. Block 18 holds the best induction head (18.6); block 4 none."""
+    (mended,) = [code for code in python_blocks(API) if "second_half_loss" in code]
+    ran: dict[str, Any] = {}
+    exec(compile(mended, "API.md", "exec"), ran)
+    assert np.unravel_index(ran["induction"].argmax(), (30, 9)) == (18, 6)
+    ablated = {
+        block: ran["second_half_loss"]({f"model.layers.{block}.self_attn": iv.zero_out})
         for block in (4, 18)
     }
-    intact = second_half_loss(smol, ids, {})
-    assert knocked_out[18] - intact > 1
-    assert abs(knocked_out[4] - intact) < 0.5
+    intact = ran["second_half_loss"]()
+    assert ablated[18] - intact > 1
+    assert abs(ablated[4] - intact) < 0.5
 
 
-def second_half_loss(model, ids, interventions):
-    with model.trace(ids, interventions) as trace:
-        logits = trace.logits[0, :-1]
-    targets = mx.array(ids[0, 1:])[:, None]
-    loss = mx.logsumexp(logits, axis=-1) - mx.take_along_axis(logits, targets, axis=-1)[:, 0]
-    return loss[ids.shape[1] // 2 - 1 :].mean().item()
+def python_blocks(file: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", file.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def words(model, ids):
