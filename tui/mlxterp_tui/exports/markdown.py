@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlxterp_engine.experiments import ModelCard
+from mlxterp_engine.experiments.registry import CARD
 from mlxterp_engine.runlog.record import RunRecord
 from mlxterp_tui.exports import shell
 from mlxterp_tui.exports.columns import columns
-from mlxterp_tui.exports.escaping import escaped, fenced, prose, quoted
+from mlxterp_tui.exports.escaping import escaped, fenced, prose, quotation, quoted
 from mlxterp_tui.exports.figure import figure
 from mlxterp_tui.exports.naming import moment, title
 from mlxterp_tui.logbook import Stored
@@ -43,11 +44,7 @@ def _line(record: RunRecord) -> str:
 def _said(record: RunRecord) -> Iterator[str]:
     """What people wrote, as they wrote it."""
     told = {"Expected": record.hypothesis, "Came out": record.outcome, "Note": record.note}
-    for name, text in told.items():
-        if text:
-            lines = [prose(line) for line in text.split("\n")]
-            lines[0] = f"**{name}:** {lines[0]}"
-            yield "\n".join(f"> {line}".rstrip() for line in "\\\n".join(lines).split("\n"))
+    return (quotation(name, text) for name, text in told.items() if text.strip())
 
 
 def _tables(record: RunRecord) -> Iterator[tuple[str, Rows]]:
@@ -104,7 +101,8 @@ def _made_with(record: RunRecord) -> Rows:
 
 
 def _again(record: RunRecord) -> str:
-    replay = [f"mlxterp-tui runs replay {record.id}"] if record.id else []
+    replayed = record.id and record.request["name"] != CARD
+    replay = [f"mlxterp-tui runs replay {record.id}"] if replayed else []
     return "\n".join([*replay, shell.command(record.request)])
 
 

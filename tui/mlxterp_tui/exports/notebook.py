@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.experiments.registry import CARD
 from mlxterp_engine.runlog.record import RunRecord
 from mlxterp_tui.exports.destination import put
 from mlxterp_tui.exports.escaping import prose
@@ -67,9 +68,10 @@ def _ready(folder: Path) -> None:
 
 
 def _files(folder: Path, stored: Stored, beside: Sequence[str]) -> Iterator[tuple[Path, bytes]]:
-    """A run that came to nothing has no numbers to write."""
+    """A run that came to nothing has no numbers to write, and a paper's card no script."""
+    left_out = {"npz": stored.result is None, "py": stored.record.request["name"] == CARD}
     for name in ("md", *beside):
-        if name != "npz" or stored.result is not None:
+        if not left_out.get(name, False):
             yield folder / f"{stem(stored.record)}.{name}", written(name, stored)
 
 

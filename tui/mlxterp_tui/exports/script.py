@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mlxterp_engine.experiments import EXPERIMENTS, Request, request_from
+from mlxterp_engine.experiments import EXPERIMENTS, BadInput, Request, request_from
+from mlxterp_engine.experiments.registry import CARD
 from mlxterp_engine.runlog.record import RunRecord
+from mlxterp_tui.exports import shell
 from mlxterp_tui.exports.escaping import escaped
 from mlxterp_tui.exports.naming import day, title
 from mlxterp_tui.logbook import Stored
@@ -109,6 +111,11 @@ def _request(record: RunRecord) -> Request:
 
 
 def _kind(record: RunRecord) -> type[Request]:
+    if record.request["name"] == CARD:
+        raise BadInput(
+            f"run {record.id} is the card of a paper and no single experiment; it is made again "
+            f"by: {shell.command(record.request)}; its children have scripts"
+        )
     return EXPERIMENTS[record.request["name"]]
 
 

@@ -7,14 +7,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlxterp_engine.experiments import EXPERIMENTS
+from mlxterp_engine.experiments.registry import CARD
+from mlxterp_engine.worker.tasks import Reproduce
 
 import msgspec
 
 
 def command(request: Mapping[str, Any]) -> str:
     """`mlxterp-tui run logit-lens --prompt '…'`, for bash and zsh; defaults are left out."""
-    words = ["mlxterp-tui run", str(request["name"])]
-    for field in msgspec.structs.fields(EXPERIMENTS[request["name"]]):
+    if request["name"] == CARD:
+        words, kind = ["mlxterp-tui reproduce", str(request["card"])], Reproduce
+    else:
+        words, kind = ["mlxterp-tui run", str(request["name"])], EXPERIMENTS[request["name"]]
+    for field in msgspec.structs.fields(kind):
+        if field.name == "card":
+            continue
         value = request.get(field.name, None)
         if value is not None and value != _default(field):
             words += _option(field.name, value)
