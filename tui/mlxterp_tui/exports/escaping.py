@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~&!$])")
-# What makes a list or an underlined heading of a line that it begins.
-_OPENER = re.compile(r"^(\s*\d*)([-+=.)])")
+# A letter's neighbours decide whether _ is a mark, and what follows whether & begins an entity.
+_MARKS = re.compile(r"[\\`*\[<|~$]|(?<![^\W_])_|_(?![^\W_])|&(?=[#\w])")
+# What makes a heading, a quotation or a list of the line that it begins; # also ends a heading.
+_BORDERS = re.compile(r"^\d*[-+=.)#>]|#$")
 
 
 def escaped(text: str) -> str:
@@ -34,8 +35,19 @@ def lines(text: str) -> list[str]:
 
 def prose(text: str) -> str:
     """A line of Markdown that reads as the text does, whatever signs are in it."""
-    legible = escaped(text).replace("\\\\", "\\")
-    return _OPENER.sub(r"\1\\\2", _MARKS.sub(r"\\\1", legible))
+    legible = escaped(text.strip()).replace("\\\\", "\\")
+    marked = _MARKS.sub(r"\\\g<0>", legible)
+    return _BORDERS.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", marked)
+
+
+def quotation(name: str, text: str) -> str:
+    """What a person wrote, under a name, with its lines and paragraphs."""
+    paragraphs = [
+        "\\\n".join(prose(line) for line in paragraph.split("\n"))
+        for paragraph in re.split(r"\n\s*\n", text.strip())
+    ]
+    paragraphs[0] = f"**{name}:** {paragraphs[0]}"
+    return "\n".join(f"> {line}".rstrip() for line in "\n\n".join(paragraphs).split("\n"))
 
 
 def fenced(block: str, language: str = "") -> str:

@@ -1,0 +1,25 @@
+"""Every experiment there is, asked of the tiny model that comes along."""
+
+from __future__ import annotations
+
+from mlxterp_engine.experiments import (
+    Attention,
+    Generate,
+    LogitLens,
+    Request,
+    Trace,
+)
+
+PROMPT = "Once upon a 'time' `|"
+
+EXAMPLES: dict[str, Request] = {
+    "logit-lens": LogitLens(model="glass-tiny", prompt=PROMPT, top_k=3, target="e"),
+    "trace": Trace(
+        model="glass-tiny",
+        prompt=PROMPT,
+        sites=["*"],
+        intervention=["blocks.1.mlp_out=add:vector.npz*2.0"],
+    ),
+    "attention": Attention(model="glass-tiny", prompt=PROMPT, layers=[0, 3]),
+    "generate": Generate(model="glass-tiny", prompt=PROMPT, max_tokens=6, temperature=1.0, seed=5),
+}
