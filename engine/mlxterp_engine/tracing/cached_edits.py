@@ -18,13 +18,14 @@ from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import Edit, Operation, at, draws
 from mlxterp_engine.tracing.positions import rows
-from mlxterp_engine.tracing.sites import HEAD_KINDS, Site
+from mlxterp_engine.tracing.sites import Site
 
 import mlx.core as mx
 
 make_prompt_cache = mlx_lm_file("models.cache").make_prompt_cache
 
 OVER_SOURCES = ("attn.k", "attn.v", "attn.pattern")  # hold rows of what was read before
+IN_ONE_FORM = ("attn.q", "attn.k", "attn.v", "attn.z")
 LIMITS = ("max_size", "chunk_size")  # what caches that forget call their length
 PROBE = 3  # tokens: two at once and one alone, as a prompt and a new token are read
 
@@ -112,21 +113,34 @@ def _limits(caches: Sequence[Any]) -> Iterator[int]:
 
 
 def _refuse_other_forms(net: Any, anatomy: Anatomy, edits: Sequence[Edit]) -> None:
-    """Latent attention reads its cache in another form than a prompt: see the shapes of both."""
-    sites = list(dict.fromkeys(e.site.whole for e in edits if e.site.kind in HEAD_KINDS))
-    if not sites:
+    """Latent attention reads its cache in another form than a prompt: see the shapes of both.
+
+    All of a block's queries, keys and values are looked at, for one may look alike by chance.
+    A pattern is one in either form.
+    """
+    edited = [edit.site for edit in edits if edit.site.kind in IN_ONE_FORM]
+    sites = {site: _kernel_sites(anatomy, site) for site in edited}
+    every = list(dict.fromkeys(site for found in sites.values() for site in found))
+    if not every:
         return
     ids, cache = mx.zeros((1, PROBE), dtype=mx.int32), make_prompt_cache(net)
-    several = forward(net, anatomy, ids[:, :-1], sites, cache=cache)
-    one = forward(net, anatomy, ids[:, -1:], sites, cache=cache, offset=PROBE - 1)
-    for site in sites:
-        if _form(site, several.sites[site]) != _form(site, one.sites[site]):
+    several = forward(net, anatomy, ids[:, :-1], every, cache=cache).sites
+    one = forward(net, anatomy, ids[:, -1:], every, cache=cache, offset=PROBE - 1).sites
+    for site, found in sites.items():
+        if any(_form(several[other]) != _form(one[other]) for other in found):
             raise BadInput(
                 f"the edit at {site} can't be made in a generation: this architecture computes it "
-                f"in another form when it reads from its cache; edit attn.pattern or attn_out"
+                "in another form when it reads from its cache; edit attn.pattern or attn_out"
             )
 
 
-def _form(site: Site, array: mx.array) -> tuple[int, ...]:
-    """Heads and width; the width of a pattern is only the number of sources."""
-    return array.shape[1:2] if site.kind == "attn.pattern" else (array.shape[1], array.shape[3])
+def _kernel_sites(anatomy: Anatomy, site: Site) -> list[Site]:
+    """The sites of a site's block that hold queries, keys, values, and what they give."""
+    assert site.block is not None  # it has heads
+    missing = anatomy.blocks[site.block].missing
+    return [Site(kind, site.block) for kind in IN_ONE_FORM if kind not in missing]
+
+
+def _form(array: mx.array) -> tuple[int, int]:
+    """Heads and width of [batch, head, pos, width]."""
+    return array.shape[1], array.shape[3]

@@ -322,7 +322,7 @@ def test_latent_attention_is_refused_where_its_cache_has_another_form():
         deepseek_v3,
         model_type="deepseek_v3",
         num_hidden_layers=2,
-        kv_lora_rank=16,
+        kv_lora_rank=8,  # so that queries look alike in both forms
         q_lora_rank=16,
         qk_rope_head_dim=8,
         v_head_dim=8,
@@ -331,9 +331,10 @@ def test_latent_attention_is_refused_where_its_cache_has_another_form():
         first_k_dense_replace=2,
         **(SIZES | {"num_key_value_heads": 4}),
     )
-    edits = [iv.edit(Site("attn.k", 0), iv.noise(0.3))]
-    with pytest.raises(BadInput, match="in another form when it reads from its cache"):
-        finish(generate(net, anatomy, [5, 6, 7], edits, max_tokens=4))
+    for kind in ("attn.q", "attn.k", "attn.v", "attn.z"):
+        edits = [iv.edit(Site(kind, 0), iv.noise(0.3))]
+        with pytest.raises(BadInput, match="in another form when it reads from its cache"):
+            finish(generate(net, anatomy, [5, 6, 7], edits, max_tokens=4))
     edits = [iv.edit(Site("attn.pattern", 0), iv.at_positions("new", iv.scale(0.5)))]
     made = finish(generate(net, anatomy, [5, 6, 7], edits, max_tokens=6))
     assert finish(cache_error(net, anatomy, made)) < EXACT
