@@ -32,15 +32,19 @@ def in_home(home, monkeypatch):
 
 
 def start(*words):
-    command = [sys.executable, "-m", "mlxterp_tui", "reproduce", *map(str, words)]
+    command = [sys.executable, "-m", "mlxterp_tui", *map(str, words)]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def reproduce(*words):
+def cli(*words):
     """(exit status, standard output, standard error)"""
     with start(*words) as process:
         out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
+
+
+def reproduce(*words):
+    return cli("reproduce", *words)
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +87,29 @@ def test_its_runs_are_in_the_log_under_the_card_s(made):
         assert sorted(line.id for line in log.children(card.run)) == card.runs
 
 
-def test_the_list_has_every_reproduction_with_its_last_card(home):
+def test_the_card_s_own_run_says_how_it_is_made_again(made, tmp_path):
+    run = card_from((made[1] / "card.json").read_bytes()).run
+    status, _, err = cli("runs", "replay", run)
+    assert (status, "mlxterp-tui reproduce logit-lens" in err) == (2, True)
+    status, page, _ = cli("runs", "export", run, "--format", "md", "--out", "-")
+    assert status == 0
+    assert "mlxterp-tui reproduce logit-lens --model glass-tiny --fast" in page
+    assert "runs replay" not in page
+    assert cli("runs", "export", run, "--format", "py", "--out", "-")[0] == 2
+    notebook = tmp_path / "notebook"
+    status, _, err = cli("runs", "export", "--tag", "card", "--with", "py", "--out", notebook)
+    assert status == 0, err
+    pages = {path.suffix for path in notebook.glob(f"*-{run}-reproduce.*")}
+    assert pages == {".md"}
+
+
+def test_a_card_without_json_is_a_page_of_claims_and_the_last_one_in_the_list(home):
     status, out, _ = reproduce("list", "--json")
     (entry,) = json.loads(out)
     assert (status, entry["name"], entry["last"]) == (0, "logit-lens", None)
     assert "none yet" in reproduce("list")[1]
-    assert reproduce(*GLASS)[0] == 0
+    status, page, _ = reproduce(*GLASS)
+    assert status == 0
     shelved = shelf.latest("logit-lens")
     assert shelved is not None
     assert json.loads(reproduce("list", "--json")[1])[0]["last"] == {
@@ -96,13 +117,8 @@ def test_the_list_has_every_reproduction_with_its_last_card(home):
         "verdicts": shelved.card.headline,
         "folder": str(shelved.folder),
     }
-
-
-def test_without_json_the_claims_stand_one_after_the_other(tmp_path):
-    status, out, _ = reproduce(*GLASS, "--out", tmp_path)
-    assert status == 0
-    assert out.count("verdict  NOT COMPARABLE") == 3
-    assert max(map(len, out.splitlines())) <= 88
+    assert page.count("verdict  NOT COMPARABLE") == 3
+    assert max(map(len, page.splitlines())) <= 88
 
 
 @pytest.mark.parametrize(
@@ -132,7 +148,7 @@ def test_an_out_that_is_a_file_is_refused_and_left_alone(tmp_path):
 
 def test_ctrl_c_ends_it_with_130_and_keeps_the_runs_that_were_done(tmp_path, home_with_model):
     """On the default model, which takes long enough to be stopped."""
-    process = start("logit-lens", "--out", tmp_path / "card")
+    process = start("reproduce", "logit-lens", "--out", tmp_path / "card")
     try:
         _wait_for_a_child()
         process.send_signal(signal.SIGINT)
