@@ -17,6 +17,7 @@ import pytest
 from recorded_engine import Recording
 
 CAPITAL = "The capital of France is"
+NOTHING = Said()
 STORE = "When Mary and John went to the store, John gave a drink to"
 
 
@@ -30,7 +31,7 @@ def log(home: Path) -> Iterator[RunLog]:
 def add(log: RunLog, recording: Recording):
     """Logs one of the recorded lenses; its number. changes: of the result's meta."""
 
-    def added(number: int = 0, said: Said = Said(), **changes: object) -> int:
+    def added(number: int = 0, said: Said = NOTHING, **changes: object) -> int:
         run = recording.runs[number]
         outcome = run.events[-1].outcome  # type: ignore[union-attr]
         assert isinstance(outcome, Result)
@@ -434,7 +435,7 @@ class TestTroubles:
 class TestSessions:
     async def test_prompt_place_and_metric_come_back(self, opened, log):
         async with opened(log=log) as screen:
-            await screen.press("escape", "m", "k", "k", "h")
+            await screen.press("escape", "m", "j", "j", "h")
             place = Cell(27, 3)
             await screen.until(lambda: screen.app.main.pane.view.cursor == place)
             metric = screen.app.main.pane.view.metric

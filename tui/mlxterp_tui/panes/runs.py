@@ -16,7 +16,7 @@ from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.panes.runs_tree import Entry, arranged
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens.reader import CopyWanted, Reader
-from mlxterp_tui.widgets.long_list import LongList
+from mlxterp_tui.widgets.long_list import LongList, Pieces
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -238,7 +238,7 @@ with the one under the cursor. Results with a failed check stand in red.
     def _list_width(self) -> int:
         return self.listed.size.width if self.query(LongList) else self.size.width
 
-    def _draw_line(self, line: int, width: int) -> Content:
+    def _draw_line(self, line: int, width: int) -> Pieces:
         entry = self._listing.entries[line]
         return runs_text.run_line(entry, width, datetime.now(), entry.line.id == self._marked)
 

@@ -42,24 +42,25 @@ def heading(width: int) -> str:
     )
 
 
-def run_line(entry: Entry, width: int, now: datetime, marked: bool = False) -> Content:
-    """`✓ 42 14:03  logit-lens  ' Paris' on top from block 29 on  #ioi`."""
+def run_line(
+    entry: Entry, width: int, now: datetime, marked: bool = False
+) -> list[tuple[str, str]]:
+    """`✓ 42 14:03  logit-lens  ' Paris' on top from block 29 on  #ioi`, in styled pieces."""
     line = entry.line
     sign, style = SIGNS[line.state]
     tags = _cut(" ".join(f"#{tag}" for tag in line.tags), TAGS)
-    left = Content.assemble(
+    left = [
         (MARKED if marked else PINNED if entry.pinned else " ", "$text-accent bold"),
         (f"{sign} ", style),
         (f"{line.id:>5} ", "bold" if marked else ""),
         (f"{when(line.created, now):<{WHEN}} ", "$text-muted"),
-        f"{_fit(_branch(entry) + line.experiment, EXPERIMENT)} ",
+        (f"{_fit(_branch(entry) + line.experiment, EXPERIMENT)} ", ""),
         *_columns(line, width),
-    )
-    room = width - left.cell_length - (cell_len(tags) + 1 if tags else 0)
+    ]
+    right = [(f" {tags}", "$text-accent")] if tags else []
+    room = width - sum(cell_len(text) for text, _ in (*left, *right))
     what, kind = about(line)
-    return Content.assemble(
-        left, (_fit(what, max(0, room)), kind), (f" {tags}" if tags else "", "$text-accent")
-    )
+    return [*left, (_fit(what, max(0, room)), kind), *right]
 
 
 def about(line: RunLine) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -33,23 +32,26 @@ def arranged(
     Pinned runs come first. A family is as new as its newest run; a child whose parent is not
     among the lines stands alone. turned: runs whose fold is other than by default.
     """
-    by_id = {line.id: line for line in lines}
-    children: dict[int, list[RunLine]] = defaultdict(list)
+    lines = sorted(lines, key=lambda line: line.id, reverse=True)
+    there = {line.id for line in lines}
+    children: dict[int, list[RunLine]] = {}
+    newest: dict[int, int] = {}
     roots: list[RunLine] = []
-    for line in sorted(lines, key=lambda line: line.id, reverse=True):
-        if line.parent in by_id and line.id not in pinned and line.parent != line.id:
-            children[line.parent].append(line)  # type: ignore[index]
-        else:
+    for line in lines:  # a child's id is above its parent's, so it comes before it
+        parent = line.parent
+        if parent is None or parent not in there or line.id in pinned or parent >= line.id:
             roots.append(line)
-    newest = _newest(by_id, children)
-    roots.sort(key=lambda line: (line.id not in pinned, -newest[line.id]))
-    turned = frozenset(turned)
+            continue
+        children.setdefault(parent, []).append(line)
+        newest[parent] = max(newest.get(parent, parent), newest.get(line.id, line.id))
+    roots.sort(key=lambda line: (line.id in pinned, newest.get(line.id, line.id)), reverse=True)
+    turned = () if all_unfolded else turned
     found: list[Entry] = []
     for root in roots:
-        kept = root.id in pinned
-        found += _family(
-            root, children, frozenset() if all_unfolded else turned, all_unfolded, kept
-        )
+        if root.id in children:
+            found += _family(root, children, turned, all_unfolded, root.id in pinned)
+        else:
+            found.append(Entry(root, pinned=root.id in pinned))
     return found
 
 
@@ -58,18 +60,10 @@ def is_folded(children: int, is_turned: bool) -> bool:
     return (children > UNFOLDED_AT_MOST) != is_turned
 
 
-def _newest(by_id: Mapping[int, RunLine], children: Mapping[int, list[RunLine]]) -> dict[int, int]:
-    """The highest id in each run's family. A child's id is always above its parent's."""
-    newest: dict[int, int] = {}
-    for run in sorted(by_id, reverse=True):
-        newest[run] = max([run, *(newest[child.id] for child in children.get(run, ()))])
-    return newest
-
-
 def _family(
     root: RunLine,
     children: Mapping[int, list[RunLine]],
-    turned: frozenset[int],
+    turned: Collection[int],
     all_unfolded: bool,
     pinned: bool,
 ) -> Iterator[Entry]:
