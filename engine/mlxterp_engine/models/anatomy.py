@@ -120,6 +120,7 @@ def _embed(
             return found[0].module
         missing["embed"] = "no embedding was found"
         return None
+    assert block.stream is not None  # it has a resid_pre
     stream = argument(first.args, first.kwargs, block.stream)
     found = [call for call in watched.calls if call.output is stream]
     return found[-1].module if found else None

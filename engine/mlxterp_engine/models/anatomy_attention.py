@@ -33,7 +33,10 @@ def _through_kernel(block: Call, seen: Scores, missing: dict[str, str]) -> Atten
     assert k is not None
     assert v is not None
     if k.shape[2] != q.shape[2]:
-        missing["attn"] = f"attention reads {k.shape[2]} compressed sources for {q.shape[2]} tokens"
+        missing["attn"] = (
+            f"attention reads {k.shape[2]} sources for {q.shape[2]} queries: compressed keys, "
+            "not the tokens"
+        )
         return None
     return Attention(_holder(block, seen), q.shape[1], k.shape[1], q.shape[3], v.shape[3])
 

@@ -41,9 +41,9 @@ def increments(block: Call, before: mx.array) -> Increments | None:
     """The terms of one block's call. before: the residual stream that it was given."""
     candidates = _candidates(block)
     fit = _Fit(block.array, candidates)
-    found = None
-    if fit.possible(before):
-        found = fit.unit(before) or fit.fitted(before)
+    found = fit.unit(before)
+    if found is None and fit.possible(before):
+        found = fit.fitted(before)
     return found or _after_entry(block, before, candidates)
 
 
@@ -133,14 +133,20 @@ class _Fit:
     def _solve(
         self, start: np.ndarray, chosen: Sequence[int], where: np.ndarray | slice
     ) -> np.ndarray | None:
+        """Weights of the stream and the terms; each entry counts by what rounding allows it."""
         columns = [start[where], *(self.columns[i][where] for i in chosen)]
+        after = self.after[where]
+        size = np.maximum(self._size(after, columns), 1e-30)
         matrix = np.stack(columns, axis=1)
-        weights = np.linalg.lstsq(matrix, self.after[where], rcond=None)[0]
-        return weights if self._same(matrix @ weights, self.after[where], columns) else None
+        weights = np.linalg.lstsq(matrix / size[:, None], after / size, rcond=None)[0]
+        return weights if self._same(matrix @ weights, after, columns) else None
 
     def _same(self, found, after: np.ndarray, columns: Sequence[np.ndarray]) -> bool:
-        size = np.abs(after) + sum(np.abs(column) for column in columns)
-        return bool(np.all(np.abs(found - after) <= self.tolerance * size))
+        return bool(np.all(np.abs(found - after) <= self.tolerance * self._size(after, columns)))
+
+    @staticmethod
+    def _size(after: np.ndarray, columns: Sequence[np.ndarray]) -> np.ndarray:
+        return np.abs(after) + np.sum(np.abs(columns), axis=0)
 
 
 def _flat(array: mx.array) -> np.ndarray:

@@ -129,29 +129,40 @@ def residual_sum(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array)
 
     Where a block scales the stream (`Block.scale`) the sum so far is scaled with it.
     """
-    return float(np.max([*residual_errors(net, anatomy, sites, ids).values()]))
+    sums = _residual_sums(net, anatomy, sites, ids)
+    return largest_error(
+        [pair for own, so_far, after in sums.values() for pair in ((own, after), (so_far, after))]
+    )
 
 
 def residual_errors(
     net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array
 ) -> dict[int, float]:
-    """By block: the larger error of its own sum, and of the sum of all blocks up to it."""
+    """By block: the error of its own sum."""
+    sums = _residual_sums(net, anatomy, sites, ids)
+    errors = relative_errors([(own, after) for own, _, after in sums.values()])
+    return dict(zip(sums, errors, strict=True))
+
+
+def _residual_sums(
+    net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array
+) -> dict[int, tuple[mx.array, mx.array, mx.array]]:
+    """By block: its own sum, that of all blocks up to it, and the resid_post to compare with."""
     blocks = _summed(anatomy, sites)
     kinds = ("resid_pre", "attn_out", "mlp_out", "resid_post")
     wanted = {(b, kind): Site(kind, b) for b in blocks for kind in kinds if sites.has(kind, b)}
     run = forward(net, anatomy, ids, record=list(wanted.values()))
     value = {key: run.sites[site].astype(mx.float32) for key, site in wanted.items()}
-    pairs, total = [], None
+    sums, so_far = {}, None
     for block in blocks:
-        before, after = value[block, "resid_pre"], value[block, "resid_post"]
-        starts = anatomy.blocks[block].entry is not None or block - 1 not in blocks
-        total = before if total is None or starts else total
+        before = value[block, "resid_pre"]
+        if so_far is None or block - 1 not in sums or anatomy.blocks[block].entry is not None:
+            so_far = before
         terms = [value[block, k] for k in ("attn_out", "mlp_out") if (block, k) in value]
         scale = anatomy.blocks[block].scale
-        before, total = (scale * sum(terms, start) for start in (before, total))
-        pairs += [(before, after), (total, after)]
-    errors = relative_errors(pairs)
-    return {b: float(np.max(errors[2 * i : 2 * i + 2])) for i, b in enumerate(blocks)}
+        own, so_far = (scale * sum(terms, start) for start in (before, so_far))
+        sums[block] = own, so_far, value[block, "resid_post"]
+    return sums
 
 
 def attention_rebuild(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> float:

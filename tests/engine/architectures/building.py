@@ -6,11 +6,11 @@ import importlib
 import pkgutil
 
 import mlxterp_engine.openblas  # noqa: F401  before mlx
-from engine.architectures.sizes import config_of
 
 import mlx.core as mx
-import mlx_lm.models
 import mlx.nn as nn
+import mlx_lm.models
+from engine.architectures.sizes import config_of
 from mlx.utils import tree_map
 
 # Files in mlx_lm/models that hold no model.

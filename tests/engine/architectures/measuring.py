@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.architectures.building import IDS, build
 from mlxterp_engine.models.anatomy import discover
 from mlxterp_engine.models.anatomy_parts import Anatomy
 from mlxterp_engine.models.calls import calls_through
@@ -21,6 +20,7 @@ from mlxterp_engine.tracing.proofs import proven, relative_error
 from mlxterp_engine.tracing.sites import Site, SiteTable
 
 import mlx.core as mx
+from engine.architectures.building import IDS, build
 from mlx_lm.models.cache import make_prompt_cache
 
 PREFIX = 7  # tokens in the cache when the others are run
@@ -102,7 +102,7 @@ def _largest(errors: Iterable[float]) -> float:
 
 def _stream_error(subject: Subject) -> float:
     """What a block puts out is what the next takes in, also when it was overwritten."""
-    blocks = [b for b in subject.blocks_with("resid_pre", "resid_post")]
+    blocks = subject.blocks_with("resid_pre", "resid_post")
     if not blocks:
         return 0.0
     posts = [Site("resid_post", b) for b in blocks]

@@ -39,6 +39,22 @@ def test_nested_hooks_both_apply_and_unwind():
     assert module(x).item() == 1
 
 
+def test_a_module_named_twice_goes_through_both_the_later_outside():
+    def doubled(original, args, kwargs):
+        return original(*args, **kwargs) * 2
+
+    module, x = nn.Identity(), mx.array([1.0])
+    with calls_through([(module, plus_one), (module, doubled)]):
+        assert module(x).item() == 4
+    assert module(x).item() == 1
+
+
+def test_a_softmax_that_a_model_writes_out_is_seen_where_it_is_looked_up():
+    with calls_through([], softmax=lambda original, args, kwargs: original(*args, **kwargs) + 1):
+        assert mx.softmax(mx.array([0.0])).item() == 2
+    assert mx.softmax(mx.array([0.0])).item() == 1
+
+
 def test_an_inherited_call_is_hooked_where_it_is_defined():
     class Special(nn.Identity):
         pass

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.models.anatomy_parts import Term
 from mlxterp_engine.models.calls import calls_through
 from mlxterp_engine.tracing import proofs
 from mlxterp_engine.tracing.attention import Kernel
+from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.proofs import TOLERANCES, prove
+from mlxterp_engine.tracing.sites import Site
 
 import mlx.core as mx
 import pytest
@@ -72,3 +75,34 @@ def test_backward_matches_difference_fails_where_the_gradient_is_cut(tiny, ids):
 
 def test_a_nan_is_an_error_that_never_holds():
     assert not proofs.Contract.of(float("nan"), 1.0).ok
+
+
+def test_an_attention_that_proves_wrong_is_withdrawn_with_its_error(tiny, ids, monkeypatch):
+    right = Kernel.pattern
+    monkeypatch.setattr(Kernel, "pattern", lambda self: right(replace(self, scale=1.0)))
+    proof = proofs.proven(tiny.net, "tiny", tiny.anatomy, {}, ids)
+    assert "attention_rebuild" not in proof.contracts
+    assert all(contract.ok for contract in proof.contracts.values())
+    assert proof.sites.kinds() == [k for k in tiny.sites.kinds() if not k.startswith("attn.")]
+    with pytest.raises(BadInput, match=r"attention_rebuild does not hold here \(error \d"):
+        proof.sites.parse("blocks.2.attn.z")
+    with pytest.raises(BadInput, match="attention_rebuild does not hold"):
+        forward(tiny.net, proof.anatomy, ids, [Site("attn.pattern", 0)])
+
+
+def test_increments_that_prove_wrong_are_withdrawn_in_their_block_alone(tiny, ids):
+    first, *others = tiny.anatomy.blocks
+    wrong = replace(first, attn_out=(Term(tiny.net.layers[0].input_layernorm),))
+    proof = proofs.proven(tiny.net, "tiny", replace(tiny.anatomy, blocks=(wrong, *others)), {}, ids)
+    assert proof.contracts["residual_sum"].ok
+    assert proof.sites.missing["attn_out"].startswith("block 0: residual_sum does not hold")
+    assert proof.sites.has("attn_out", 1)
+    assert proof.sites.has("resid_post", 0)
+
+
+def test_a_lens_that_proves_wrong_is_withdrawn(tiny, ids):
+    wrong = replace(tiny.anatomy, unembed=tiny.net.model.embed_tokens.as_linear)
+    proof = proofs.proven(tiny.net, "tiny", wrong, {}, ids)
+    assert "lens_last_row" not in proof.contracts
+    with pytest.raises(BadInput, match="nothing can be unembedded"):
+        proof.anatomy.unembed(mx.zeros((1, 128)))
