@@ -58,6 +58,7 @@ class RunLog:
         self.notice = ""
         self._connection = connection
         self._connection.row_factory = sqlite3.Row
+        self._process = os.getpid()
         self._inode = os.stat(folder / DATABASE).st_ino
         self._lock = threading.RLock()
 
@@ -94,7 +95,12 @@ class RunLog:
 
     @property
     def is_there(self) -> bool:
-        """Whether the database that was opened is still the one that lies there."""
+        """Whether the database that was opened lies there still, and this process opened it.
+
+        SQLite's connections do not survive a fork.
+        """
+        if os.getpid() != self._process:
+            return False
         try:
             return os.stat(self._path).st_ino == self._inode
         except OSError:

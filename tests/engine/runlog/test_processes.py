@@ -197,3 +197,37 @@ def test_the_signs_of_life_of_dead_processes_are_swept_away(folder):
             [left] = (folder / presence.ALIVE).iterdir()
         assert left.name.startswith(f"{os.getpid()}-")
         assert log.record(ours).state == "running"
+
+
+FORKS = """
+import os, sys
+from pathlib import Path
+from logged import request, result
+from mlxterp_engine.runlog.log import RunLog
+from mlxterp_engine.runlog.recording import Recorder
+
+recorder = Recorder(lambda: RunLog.open(Path(sys.argv[1])), tell=print)
+
+def one_run(prompt):
+    def steps():
+        yield from ()
+        return result(request(prompt))
+    for _ in recorder.follow(request(prompt), steps()):
+        pass
+
+one_run("parent")
+if (child := os.fork()) == 0:
+    one_run("child")
+    os._exit(0)
+os.waitpid(child, 0)
+one_run("parent again")
+print(recorder.trouble, end="")
+"""
+
+
+def test_a_process_that_forks_goes_on_recording_on_both_sides(folder):
+    out, err = python(FORKS, folder).communicate(timeout=PATIENCE)
+    assert (out, err) == ("", "")
+    with RunLog.open(folder) as log:
+        assert [line.prompt for line in log.lines()] == ["parent again", "child", "parent"]
+        assert {line.state for line in log.lines()} == {"done"}

@@ -42,5 +42,5 @@ def test_today_and_yesterday_begin_at_midnight():
 
 @pytest.mark.parametrize("said", ["2x", "d", "tomorrow", "-1d", "2026-13-01"])
 def test_what_is_no_date_is_refused_with_what_is(said):
-    with pytest.raises(BadInput, match="is no date; .* today, yesterday, or 3h, 2d, 1w ago"):
+    with pytest.raises(BadInput, match=r"is no date; .* today, yesterday, or 3h, 2d, 1w ago"):
         moment(said)
