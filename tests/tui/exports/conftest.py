@@ -1,4 +1,4 @@
-"""Runs to write: the recorded lens with all that a log can say of it, and small ones made by hand."""
+"""Runs to write: the recorded lens, and all that a log can say of it."""
 
 from __future__ import annotations
 

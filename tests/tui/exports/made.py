@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from mlxterp_engine.experiments import Array, Contract, Meta, ModelCard, Result
@@ -11,7 +12,7 @@ from mlxterp_tui.logbook import Stored
 import msgspec
 import numpy as np
 
-NOON = 1_795_262_400.0
+NOON = datetime(2026, 11, 21, 12).timestamp()
 
 CARD = ModelCard(
     reference="toy", architecture="llama", provenance="made by hand", sha256="ab" * 32, layers=1,

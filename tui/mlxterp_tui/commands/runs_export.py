@@ -69,9 +69,10 @@ def _format_of_out(out: str) -> str | None:
 
 def _file(given: Namespace, name: str) -> int:
     if len(given.ids) != 1:
+        named = f"{len(given.ids)} are" if given.ids else "none is"
         raise BadInput(
-            f"{name} holds one run and {len(given.ids) or 'none'} is named; name one, use "
-            "--format jsonl, or leave --format out and give a folder: a notebook"
+            f"{name} holds one run and {named} named; name one, use --format jsonl, "
+            "or leave --format out and give a folder: a notebook"
         )
     out = _out(given.out, name)
     with RunLog.open() as log:
@@ -104,7 +105,8 @@ def _notebook(given: Namespace) -> int:
     for trouble in done.troubles:
         print(f"mlxterp-tui: {trouble}", file=sys.stderr)
     files = f"{len(done.changed)} file{'' if len(done.changed) == 1 else 's'}"
-    print(f"{done.runs} runs in {folder}, {files} changed")
+    runs = f"{done.runs} run{'' if done.runs == 1 else 's'}"
+    print(f"{runs} in {folder}, {files} changed")
     return 0
 
 
