@@ -10,7 +10,7 @@ from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
 from mlxterp_engine.models.calls import calls_through
 from mlxterp_engine.notebook.continuation import Continuation, Piece, pieces
-from mlxterp_engine.notebook.given_module import open_module, tokens_given
+from mlxterp_engine.notebook.given_module import open_module, with_tokenizer
 from mlxterp_engine.notebook.lens_table import Predictions, lens_predictions, print_lens
 from mlxterp_engine.notebook.predictions import is_normed, top_tokens
 from mlxterp_engine.notebook.prompts import Prompt, rows_of
@@ -65,10 +65,11 @@ class InterpretableModel:
         if isinstance(reference, nn.Module):
             self._take(open_module(reference, tokenizer, device, dtype))
             self.tokenizer = tokenizer
-            return
-        self._take(open_parts(str(reference), device, dtype))
-        if tokenizer is not None:
-            self.tokens, self.tokenizer = tokens_given(tokenizer), tokenizer
+        elif tokenizer is None:
+            self._take(open_parts(str(reference), device, dtype))
+        else:
+            self._take(with_tokenizer(open_parts(str(reference), device, dtype), tokenizer))
+            self.tokenizer = tokenizer
 
     @classmethod
     def of(cls, parts: Parts) -> InterpretableModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from mlxterp_engine import backend
@@ -17,6 +18,7 @@ from mlxterp_engine.opening import Loaded, Parts, finding_parts, finished
 
 import mlx.core as mx
 import mlx.nn as nn
+import msgspec
 import numpy as np
 from mlx.utils import tree_flatten
 from tokenizers import Tokenizer
@@ -106,6 +108,15 @@ def tokens_given(tokenizer: Any) -> Tokens:
         eos_ids=_ends(tokenizer),
         chat_template=_template(tokenizer),
     )
+
+
+def with_tokenizer(parts: Parts, tokenizer: Any) -> Parts:
+    """The same model, read with another tokenizer than its own."""
+    tokens = tokens_given(tokenizer)
+    card = msgspec.structs.replace(
+        parts.card, adds_bos=tokens.adds_bos, has_chat_template=tokens.has_chat_template
+    )
+    return replace(parts, tokens=tokens, card=card)
 
 
 class IdsOnly(Tokens):

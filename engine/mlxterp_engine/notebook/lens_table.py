@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from mlxterp_engine.notebook.predictions import top_tokens
 
 import mlx.core as mx
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +15,7 @@ from rich.text import Text
 Predictions = list[tuple[int, float, str]]
 """Best first: token id, logit, the token's exact text."""
 
-COLUMN = 12  # cells a position: most tokens whole, and seven of them on 100 columns
+WIDEST = 14  # cells of a column: most tokens whole
 
 
 def lens_predictions(
@@ -47,14 +48,30 @@ def print_lens(
     tokens [pos]: what was read there. Where not all fit, the last positions are shown.
     """
     console = console or Console()
-    shown = min(len(tokens), max((console.width - 8) // (COLUMN + 3), 1))
+    layers = sorted(found, reverse=True)
+    columns = [
+        [repr(token), *(repr(found[layer][at][0][2]) for layer in layers)]
+        for at, token in enumerate(tokens)
+    ]
+    shown = _fitting(columns, console.width)
     title = "logit lens: each layer's top token"
-    if shown < len(tokens):
-        title += f", last {shown} of {len(tokens)} positions"
+    if len(shown) < len(columns):
+        title += f", last {len(shown)} of {len(columns)} positions"
     table = Table(title=title)
     table.add_column("layer", justify="right")
-    for token in tokens[-shown:]:
-        table.add_column(Text(repr(token)), max_width=COLUMN, no_wrap=True, overflow="ellipsis")
-    for layer in sorted(found, reverse=True):
-        table.add_row(str(layer), *(Text(repr(best[0][2])) for best in found[layer][-shown:]))
+    for heading, *_ in shown:
+        table.add_column(Text(heading), max_width=WIDEST, no_wrap=True, overflow="ellipsis")
+    for row, layer in enumerate(layers, start=1):
+        table.add_row(str(layer), *(Text(column[row]) for column in shown))
     console.print(table)
+
+
+def _fitting(columns: Sequence[list[str]], width: int) -> list[list[str]]:
+    """As many of the last columns as a table of this width holds, one at least."""
+    left, shown = width - len("│ layer │"), 0
+    for column in reversed(columns):
+        left -= min(max(map(cell_len, column)), WIDEST) + len("  │")
+        if left < 0 and shown:
+            break
+        shown += 1
+    return list(columns[len(columns) - shown :])

@@ -1,5 +1,7 @@
 """From states and logits to tokens; and the lens as lists."""
 
+from io import StringIO
+
 from mlxterp_engine import LogitLens, run
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.notebook.lens_table import print_lens
@@ -163,11 +165,12 @@ def test_a_plot_is_a_table_and_changes_nothing_of_the_result(tiny, capsys):
     assert [line.split()[1] for line in printed.splitlines() if "│" in line] == list("3210")
 
 
-def test_of_a_long_prompt_the_table_shows_the_last_positions():
+@pytest.mark.parametrize(("width", "shown"), [(60, 5), (24, 1), (400, 40)])
+def test_of_a_long_prompt_the_table_shows_the_last_positions_that_fit(width, shown):
     found = {0: [[(i, 0.0, f"[{i}]")] for i in range(40)]}
-    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, file=StringIO())
     print_lens(found, [f"t{i}" for i in range(40)], console)
-    printed = console.export_text()
-    assert "last 3 of 40 positions" in printed
-    assert "'[39]'" in printed
-    assert "'[36]'" not in printed
+    printed = console.file.getvalue()
+    assert ("of 40 positions" in " ".join(printed.split())) == (shown < 40)
+    assert [f"'[{i}]'" in printed for i in range(40)] == [i >= 40 - shown for i in range(40)]
+    assert "…" not in printed

@@ -83,6 +83,9 @@ def test_a_folder_and_a_tokenizer_of_ones_own(glass_folder):
     from tokenizers import Tokenizer
 
     own = Tokenizer.from_file(str(glass_folder / "tokenizer.json"))
+    own.add_special_tokens(["<alice>"])
     model = InterpretableModel(glass_folder, tokenizer=own)
     assert model.tokenizer is own
-    assert model.encode("Alice was") == own.encode("Alice was").ids
+    assert model.tokens.single("<alice>") == own.token_to_id("<alice>")
+    with pytest.raises(BadInput, match="can't be read as a tokenizer"):
+        InterpretableModel(glass_folder, tokenizer=7)
