@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 from mlxterp_engine.experiments import Contract
@@ -16,6 +19,7 @@ import msgspec
 import numpy as np
 import pytest
 
+PATIENCE = 60.0
 STAND_IN = Path(__file__).parents[2] / "engine" / "worker"
 if str(STAND_IN) not in sys.path:
     sys.path.append(str(STAND_IN))
@@ -144,6 +148,32 @@ def test_a_log_that_can_not_be_used_is_said_and_the_run_goes_on(cli, home):
     [line] = [line for line in err.splitlines() if line.startswith("mlxterp-tui: ")]
     assert "the run is not recorded: " in line
     assert "run 1" not in err
+
+
+def test_an_interrupted_run_is_kept_as_far_as_it_came(tmp_path):
+    words = ("run", "logit-lens", "--prompt", f"hold {tmp_path / 'never'}")
+    command = [sys.executable, "-m", "mlxterp_tui", *words]
+    with subprocess.Popen(command, text=True, stderr=subprocess.PIPE) as process:
+        until(lambda: (tmp_path / "home" / "data").exists() and states() == ["running"])
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "run 1 recorded; what was computed is kept" in err.splitlines()
+    with RunLog.open() as log:
+        assert log.parts(1) == [stand_in.row(0)]
+
+
+def states():
+    with RunLog.open() as log:
+        return [line.state for line in log.lines()]
+
+
+def until(condition):
+    """Poll until the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.02)
 
 
 # Looking.
