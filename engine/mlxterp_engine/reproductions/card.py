@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -103,8 +104,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def command(self) -> str:
         """Makes the same card again."""
-        options = f"{' --fast' if self.fast else ''} --model {self.model} --seed {self.seed}"
-        return f"mlxterp-tui reproduce {self.name}{options}"
+        words = ["mlxterp-tui", "reproduce", self.name, "--model", self.model]
+        words += ["--seed", str(self.seed), *(["--fast"] if self.fast else [])]
+        return shlex.join(words)
 
     @property
     def headline(self) -> str:

@@ -76,16 +76,12 @@ def log_of_mean(logs: np.ndarray, weights: np.ndarray | None = None) -> np.ndarr
     return peak + np.log(weights @ np.exp((logs - peak).astype(np.float64)))
 
 
-def bias(log_means: np.ndarray, row: int, weights: np.ndarray) -> np.ndarray:
+def bias(final: np.ndarray, of_row: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The marginal bias of a row in bits, for each weighting of the texts.
 
-    log_means [text, row, vocab], weights [draw, text], each row summing to 1 -> [draw].
+    final [draw, vocab]: `log_of_mean` of the last row under the same weights. of_row
+    [text, vocab]; weights [draw, text], each row summing to 1. -> [draw].
     """
-    return bias_from(log_of_mean(log_means[:, -1], weights), log_means[:, row], weights)
-
-
-def bias_from(final: np.ndarray, of_row: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The same with the mean final predictions at hand: [draw, vocab], [text, vocab] -> [draw]."""
     return divergence(final, log_of_mean(of_row, weights))
 
 
@@ -102,12 +98,9 @@ def unigram_kl(
     The unigram of a text is the model's mean prediction over all *other* texts, so that it does
     not know the one it is judged on. log_means [text, vocab] of the last row; [text] -> [text].
     """
-    found = []
-    for text, own in enumerate(log_means.astype(np.float64)):
-        others = np.where(np.arange(len(tokens)) == text, 0.0, tokens)
-        unigram = log_of_mean(log_means, others[None] / others.sum())[0]
-        found.append(negative_entropy[text] - (np.exp(own) * unigram).sum())
-    return np.array(found)
+    others = np.where(np.eye(len(tokens), dtype=bool), 0.0, tokens)
+    unigrams = log_of_mean(log_means, others / others.sum(axis=-1, keepdims=True))
+    return negative_entropy - (np.exp(log_means.astype(np.float64)) * unigrams).sum(axis=-1)
 
 
 def _cross(probs: np.ndarray, logs: np.ndarray) -> float:

@@ -113,7 +113,7 @@ def price(model: InterpretableModel, plan: Plan) -> Price:
         for request, ids in zip(_requests(plan), plan.passage_ids + plan.fact_ids, strict=True)
     ]
     again = prices[: len(plan.passages)]
-    kept = len(again) * (model.card.layers + 1) * model.card.vocab_size * 4
+    kept = 2 * len(again) * (model.card.layers + 1) * model.card.vocab_size * 4  # and stacked
     drawn = 6 * DRAWS_AT_ONCE * model.card.vocab_size * 8
     logarithms = 1e-8 * BIAS_DRAWS * (model.card.layers + 1) * model.card.vocab_size
     return Price(
@@ -128,14 +128,14 @@ def make(
 ) -> Generator[Step, None, Reproduced]:
     """The runs, the marginals, the bootstrap, and then the claims."""
     rows = model.card.layers + 1
-    tally = Tally(rows * (2 * len(plan.passages) + len(plan.facts)) + BIAS_DRAWS)
+    tally = Tally(rows * (2 * len(plan.passages) + len(plan.facts)) + BIAS_DRAWS + 1)
     results = yield from _lenses(_requests(plan), perform, tally)
     seen = yield from _marginals(model, plan, tally)
     log_means = np.stack([one.log_mean for one in seen])
     tokens = np.array([len(ids) - SKIPPED for ids in plan.passage_ids], dtype=np.float64)
-    drawn = yield from _bias_drawn(log_means, tokens, plan.seed, tally)
+    bias, drawn = yield from _bias(log_means, tokens, plan.seed, tally)
     passages, facts = results[: len(plan.passages)], results[len(plan.passages) :]
-    figures = _figures(passages, facts, seen, log_means, tokens, drawn)
+    figures = _figures(passages, facts, seen, log_means, tokens, bias, drawn)
     setting = Setting(model.card.reference, model.card.tied, plan.seed, blocked_by(faults(results)))
     return Reproduced(
         claims(figures, setting),
@@ -145,6 +145,8 @@ def make(
         len(passages),
         int(tokens.sum()),
         [
+            "block l is `resid_post` of block l, through the final norm, its statistics recomputed "
+            "on each state, and the model's own unembedding",
             "intervals are percentile bootstraps over whole passages; passages of one topic "
             "resemble each other, so they are if anything too narrow",
             "a draw holds fewer different passages than there are, which by itself raises the "
@@ -193,21 +195,21 @@ def _marginals(
     return seen
 
 
-def _bias_drawn(
+def _bias(
     log_means: np.ndarray, tokens: np.ndarray, seed: int, tally: Tally
-) -> Generator[Step, None, np.ndarray]:
-    """[draw, row]: the marginal bias of each layer, in bits, with other texts."""
-    counts = resamples(len(tokens), BIAS_DRAWS, seed) * tokens
+) -> Generator[Step, None, tuple[np.ndarray, np.ndarray]]:
+    """[row] and [draw, row]: the marginal bias of each layer, in bits, as it is and resampled."""
+    counts = np.vstack([np.ones(len(tokens)), resamples(len(tokens), BIAS_DRAWS, seed)]) * tokens
     weights = counts / counts.sum(axis=-1, keepdims=True)
-    rows = log_means.shape[1]
-    drawn = np.empty((BIAS_DRAWS, rows))
-    for start in range(0, BIAS_DRAWS, DRAWS_AT_ONCE):
+    draws, rows = len(weights), log_means.shape[1]
+    found = np.empty((draws, rows))
+    for start in range(0, draws, DRAWS_AT_ONCE):
         here = slice(start, start + DRAWS_AT_ONCE)
         final = lens_marginals.log_of_mean(log_means[:, -1], weights[here])
         for row in range(rows):
-            drawn[here, row] = lens_marginals.bias_from(final, log_means[:, row], weights[here])
-            yield tally.step("the bootstrap of the bias", DRAWS_AT_ONCE / rows)
-    return drawn
+            found[here, row] = lens_marginals.bias(final, log_means[:, row], weights[here])
+            yield tally.step("the bootstrap of the bias", len(final) / rows)
+    return found[0], found[1:]
 
 
 def _figures(
@@ -216,6 +218,7 @@ def _figures(
     seen: Sequence[Marginals],
     log_means: np.ndarray,
     tokens: np.ndarray,
+    bias: np.ndarray,
     bias_drawn: np.ndarray,
 ) -> Figures:
     measured = [_of_passage(result) for result in passages]
@@ -225,7 +228,7 @@ def _figures(
         tokens=tokens,
         mismatched=np.stack([one.mismatched for one in seen]),
         unigram_kl=lens_marginals.unigram_kl(log_means[:, -1], negative_entropy, tokens),
-        bias=_bias(log_means, tokens),
+        bias=bias,
         bias_drawn=bias_drawn,
         floor=_floor(log_means[:, -1], tokens),
         facts_from=np.array([_answer_stays_from(result) for result in facts]),
@@ -253,14 +256,6 @@ def _answer_stays_from(result: Result) -> float:
     ranks = to_numpy(result.arrays["final_rank"])[:, -1]
     wrong = np.flatnonzero(ranks[:-1] != 0)
     return float((wrong[-1] + 1 if len(wrong) else 0) / (len(ranks) - 1))
-
-
-def _bias(log_means: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """[row], bits, over all texts."""
-    weights = tokens[None] / tokens.sum()
-    return np.array(
-        [lens_marginals.bias(log_means, row, weights)[0] for row in range(log_means.shape[1])]
-    )
 
 
 def _floor(finals: np.ndarray, tokens: np.ndarray) -> float:

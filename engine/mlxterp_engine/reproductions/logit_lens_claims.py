@@ -159,8 +159,9 @@ def _is_biased(figures: Figures, setting: Setting) -> Claim:
     before = figures.bias[:-1]
     return _claim(
         "bias",
-        "the median over layers, the last left out, of KL(mean of the final predictions ‖ mean "
-        "of the layer's), in bits; that the model's comes first is quoted from memory",
+        "the median over the embeddings and all blocks but the last of KL(mean of the final "
+        "predictions ‖ mean of the layer's), in bits; that the model's comes first is quoted "
+        "from memory",
         Paper(
             source=f"{BELROSE}, figure 3",
             model="GPT-Neo-2.7B",

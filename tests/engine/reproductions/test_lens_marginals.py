@@ -62,12 +62,13 @@ def test_the_mismatched_control_compares_with_the_row_half_a_text_away(found, sl
 
 
 def test_a_lens_that_is_right_on_average_has_no_bias():
-    logs = np.log(np.array([[[0.5, 0.5], [0.2, 0.8]], [[0.5, 0.5], [0.8, 0.2]]]))
-    even, first_only = np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]])
-    assert bias(logs, 0, even) == pytest.approx([0])
-    expected = 0.2 * np.log2(0.2 / 0.5) + 0.8 * np.log2(0.8 / 0.5)
-    assert bias(logs, 0, first_only) == pytest.approx([expected])
-    assert bias(logs, 1, first_only) == pytest.approx([0])
+    layer = np.log(np.array([[0.5, 0.5], [0.5, 0.5]]))  # [text, vocab]
+    last = np.log(np.array([[0.2, 0.8], [0.8, 0.2]]))
+    weights = np.array([[0.5, 0.5], [1.0, 0.0]])  # both texts, then the first alone
+    final = log_of_mean(last, weights)
+    alone = 0.2 * np.log2(0.2 / 0.5) + 0.8 * np.log2(0.8 / 0.5)
+    assert bias(final, layer, weights) == pytest.approx([0, alone])
+    assert bias(final, last, weights) == pytest.approx([0, 0])
 
 
 def test_two_certain_coins_are_two_bits_apart():
