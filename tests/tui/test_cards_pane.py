@@ -55,6 +55,10 @@ async def in_the_pane(screen) -> None:
     await screen.sees("reproduction ")
 
 
+def line_of(card: Card | None, width: int) -> str:
+    return "".join(text for text, _ in cards_text.card_line("logit-lens", card, width))
+
+
 class TestText:
     @pytest.mark.parametrize("width", [60, 76, 116])
     def test_no_line_is_wider_than_the_pane(self, card, width):
@@ -84,12 +88,12 @@ class TestText:
         assert len(set(signs)) == len(VERDICTS)
 
     def test_a_line_counts_verdicts_in_words_where_there_is_room(self, card):
-        wide, narrow = (cards_text.card_line("logit-lens", card, w).plain for w in (120, 76))
+        wide, narrow = (line_of(card, width) for width in (120, 76))
         assert "✓ 1 same shape  ≈ 1 same direction  ✗ 2 not reproduced  smollm2-135m" in wide
         assert "✓ 1  ≈ 1  ✗ 2  smollm2-135m" in narrow
 
     def test_without_a_card_the_line_names_the_keys(self):
-        assert "r or f makes one" in cards_text.card_line("logit-lens", None, 80).plain
+        assert "r or f makes one" in line_of(None, 80)
 
 
 async def test_an_empty_shelf_teaches_how_a_card_is_made(opened):

@@ -140,7 +140,7 @@ list; o goes to the runs.
             return Content.styled(str(found), "$text-error")
         return cards_text.at_a_glance(found, width, height)
 
-    def _draw_line(self, line: int, width: int) -> Content:
+    def _draw_line(self, line: int, width: int) -> list[tuple[str, str]]:
         found = self._found[NAMES[line]]
         card = found if isinstance(found, Card) else None
         return cards_text.card_line(NAMES[line], card, width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from mlxterp_engine.reproductions.card import VERDICTS, Card, Claim, Curve, Verdict
@@ -42,16 +42,16 @@ verdict that follows from a written rule. "Not reproduced" is one of the verdict
     Without a screen: mlxterp-tui reproduce {name}"""
 
 
-def card_line(name: str, card: Card | None, width: int) -> Content:
-    """One reproduction: when its last card was made, and how its claims fared."""
+def card_line(name: str, card: Card | None, width: int) -> list[tuple[str, str]]:
+    """One reproduction, in styled pieces: when its last card was made, how its claims fared."""
     if card is None:
-        return Content.assemble(f" {name:<{NAME}} ", ("none yet: r or f makes one", "$text-muted"))
+        return [(f" {name:<{NAME}} ", ""), ("none yet: r or f makes one", "$text-muted")]
     when = datetime.fromtimestamp(card.created).strftime("%Y-%m-%d %H:%M")
-    model = f"  {card.model}{', fast' if card.fast else ''}"
-    counts = Content("  ").join(_counts(card.claims, in_words=width >= ROOM_FOR_WORDS))
-    return Content.assemble(
-        f" {name:<{NAME}} {when:<{WHEN}} ", counts, (model, "$text-muted")
-    ).truncate(width, ellipsis=True)
+    return [
+        (f" {name:<{NAME}} {when:<{WHEN}} ", ""),
+        *_counts(card.claims, in_words=width >= ROOM_FOR_WORDS),
+        (f"{card.model}{', fast' if card.fast else ''}", "$text-muted"),
+    ]
 
 
 def no_card(name: str, entry: Entry) -> Content:
@@ -75,13 +75,11 @@ def in_full(card: Card, width: int) -> Content:
     return Content("\n\n").join(parts)
 
 
-def _counts(claims: Iterable[Claim], in_words: bool) -> list[Content]:
+def _counts(claims: Iterable[Claim], in_words: bool) -> Iterator[tuple[str, str]]:
     counts = Counter(claim.verdict for claim in claims)
-    return [
-        Content.styled(f"{sign} {counts[verdict]}{f' {verdict}' if in_words else ''}", style)
-        for verdict, (sign, style) in SIGNS.items()
-        if counts[verdict]
-    ]
+    for verdict, (sign, style) in SIGNS.items():
+        if counts[verdict]:
+            yield f"{sign} {counts[verdict]}{f' {verdict}' if in_words else ''}  ", style
 
 
 def _origin(card: Card, width: int) -> Content:
