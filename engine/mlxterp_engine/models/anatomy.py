@@ -32,7 +32,8 @@ def discover(net: nn.Module, ids: mx.array) -> Anatomy:
     if not layers:
         raise BadInput("this model has no `layers`; mlx-lm's models keep their blocks there")
     watched = watch(net, ids)
-    runs = [[call for call in watched.calls if call.module is layer] for layer in layers]
+    calls = watched.calls
+    runs = [[call for call in calls if call.module is layer] for layer in layers]
     streams = _streams(runs, ids)
     blocks = tuple(
         find_block(run[0], stream) if len(run) == 1 else _not_once(layer, run)
@@ -53,14 +54,15 @@ def _anatomy(
         missing["final_norm"] = "no module norms the last block's output"
     unembed = find_unembed(net, watched, embed, norm, last if whole else None, blocks)
     if unembed is None:
-        missing["unembed"] = "norm and head do not give the logits, and could not be replayed"
+        missing["unembed"] = "its last part does not give the logits from the last state alone"
+        unembed = no_unembed(missing["unembed"])
     logits = watched.top.output
     width = norm.input if norm is not None else last and last.array
     return Anatomy(
         embed=embed,
         blocks=blocks,
         final_norm=None if norm is None else norm.module,
-        unembed=unembed or no_unembed,
+        unembed=unembed,
         d_model=0 if width is None else width.shape[-1],
         vocab_size=logits.shape[-1],
         tied=watched.unembedded is not None,

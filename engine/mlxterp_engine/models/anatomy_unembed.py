@@ -45,12 +45,8 @@ def find_unembed(
     if state is None:
         return None
     ways = [*_direct(watched, embed, norm)]
-    outputs = {
-        id(block.module): call.output
-        for block in blocks
-        for call in watched.calls
-        if call.module is block.module
-    }
+    whole = {id(block.module) for block in blocks}
+    outputs = {id(call.module): call.output for call in watched.calls if id(call.module) in whole}
     if last is not None:
         ways.append(_replay(net, [b for b in blocks if id(b.module) in outputs], outputs))
     for way in ways:
@@ -62,8 +58,13 @@ def find_unembed(
     return inner if _gives(inner, norm.input, logits) else None
 
 
-def no_unembed(_: mx.array) -> mx.array:
-    raise BadInput("this architecture's last part was not found; nothing can be unembedded")
+def no_unembed(reason: str) -> Unembed:
+    """In place of an unembedding that was not found: refuses, in these words."""
+
+    def unembed(_: mx.array) -> mx.array:
+        raise BadInput(f"states of this model can't be unembedded: {reason}")
+
+    return unembed
 
 
 def _direct(watched: Watched, embed: nn.Module | None, norm: Call | None) -> list[Unembed]:

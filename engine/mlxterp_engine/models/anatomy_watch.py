@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mlxterp_engine.models.calls import Around, calls_through, first_array, replaced
@@ -71,7 +72,7 @@ class Watched:
     top: Call
     unembedded: mx.array | None
 
-    @property
+    @cached_property
     def calls(self) -> list[Call]:
         return list(self.top.within())
 

@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 
-from mlxterp_engine.experiments import Array, Contract, LogitLens, LogitLensRow, Price, Step
+from mlxterp_engine.experiments import (
+    Array,
+    BadInput,
+    Contract,
+    LogitLens,
+    LogitLensRow,
+    Price,
+    Step,
+)
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.findings import Findings, Prompted
 from mlxterp_engine.tracing.proofs import TOLERANCES, relative_error
@@ -25,8 +33,11 @@ CHUNK_BYTES = 32 << 20  # of logits at once: enough for a fast matmul, little en
 
 
 def check(model: InterpretableModel, request: LogitLens) -> None:
-    """The target has to be one token."""
+    """The target has to be one token, and every block to have a state that can be unembedded."""
     _target(model, request)
+    model.sites.require(_sites(model))
+    if "unembed" in model.anatomy.missing:
+        raise BadInput(f"{model.card.reference} has no lens: {model.anatomy.missing['unembed']}")
 
 
 def price(model: InterpretableModel, request: LogitLens, prompt: Prompted) -> Price:
@@ -45,7 +56,7 @@ def run(
     """Rows as they are known, the last first: it is what the others are compared with."""
     target = _target(model, request)
     layers = range(-1, model.card.layers)
-    sites = [Site("embed"), *(Site("resid_post", block) for block in layers[1:])]
+    sites = _sites(model)
     result = model.run(prompt.ids, record=sites)
     states = mx.concatenate([result.sites[site] for site in sites])  # [row, pos, d_model]
     mx.eval(states, result.logits)
@@ -62,6 +73,11 @@ def run(
         yield _part(model, layer, summary)
         yield Step(len(found), len(layers), "rows")
     return _findings(model, prompt, [found[layer] for layer in layers], {"lens_last_row": contract})
+
+
+def _sites(model: InterpretableModel) -> list[Site]:
+    """The state of each row, from the embeddings up."""
+    return [Site("embed"), *(Site("resid_post", block) for block in range(model.card.layers))]
 
 
 def _is_low(x: mx.array) -> bool:

@@ -94,7 +94,9 @@ def withdrawn(
     if lens is None or lens.ok:
         return anatomy
     reason = f"lens_last_row does not hold (error {lens.error:.1e})"
-    return replace(anatomy, unembed=no_unembed, missing={**anatomy.missing, "unembed": reason})
+    return replace(
+        anatomy, unembed=no_unembed(reason), missing={**anatomy.missing, "unembed": reason}
+    )
 
 
 def prove(net: object, anatomy: Anatomy, sites: SiteTable, ids: mx.array) -> dict[str, Contract]:

@@ -2,11 +2,14 @@
 
 from mlxterp_engine import interventions as iv
 from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.tracing.forward import check_consumed, forward
+from mlxterp_engine.tracing.interventions import at_positions, edit
 from mlxterp_engine.tracing.proofs import relative_error
-from mlxterp_engine.tracing.sites import BLOCK_KINDS, MODEL_KINDS
+from mlxterp_engine.tracing.sites import BLOCK_KINDS, MODEL_KINDS, Site
 
 import mlx.core as mx
 import pytest
+from mlx_lm.models.cache import make_prompt_cache
 
 TEXT = "Alice was beginning to get very tired"
 
@@ -130,3 +133,62 @@ def test_what_is_not_looked_at_costs_nothing(tiny):
     held = mx.get_active_memory()
     mx.eval(trace.activations["blocks.0.resid_pre"])
     assert mx.get_peak_memory() - held < trace.logits.nbytes  # the logits were not computed
+
+
+def eight(tiny):
+    return mx.array([tiny.encode(TEXT)[:8]])
+
+
+def cached(tiny, lengths, edits=(), record=()):
+    """The tokens in several calls on one cache: their passes, each from its own first token."""
+    ids = eight(tiny)
+    cache, passes, start = make_prompt_cache(tiny.net), [], 0
+    for length in lengths:
+        here = ids[:, start : start + length]
+        passes.append(
+            forward(tiny.net, tiny.anatomy, here, record, edits, cache=cache, offset=start)
+        )
+        start += length
+    assert start == ids.shape[1]
+    return passes
+
+
+@pytest.mark.parametrize("kind", ["resid_post", "mlp_out", "attn.q", "attn.k", "attn.v", "attn.z"])
+@pytest.mark.parametrize("position", [1, 4, 6])
+def test_a_position_is_the_same_token_with_and_without_a_cache(tiny, kind, position):
+    """Key 1 is edited in every call that reads it, as it is in the one full pass."""
+    change = edit(Site(kind, 1), at_positions([position], iv.scale(-2.0)))
+    whole = forward(tiny.net, tiny.anatomy, eight(tiny), edits=[change]).logits
+    passes = cached(tiny, [3, 1, 4], [change])
+    together = mx.concatenate([run.logits for run in passes], axis=1)
+    assert relative_error(together, whole) < 1e-5  # matrices of other shapes: other sums
+    took = [change in run.consumed for run in passes]
+    if kind in ("attn.k", "attn.v"):
+        assert took == [position < 3, position < 4, True]
+    else:
+        assert took == [position < 3, position == 3, position > 3]
+
+
+def test_the_kernel_reads_the_keys_of_the_whole_prefix(tiny):
+    sites = [Site(kind, 0) for kind in ("attn.q", "attn.k", "attn.pattern", "resid_post")]
+    first, second = cached(tiny, [5, 3], record=sites)
+    q, k, pattern, state = (second.sites[site] for site in sites)
+    assert (q.shape[2], k.shape[2], state.shape[1]) == (3, 8, 3)
+    assert pattern.shape[2:] == (3, 8)
+    assert mx.array_equal(k[:, :, :5], first.sites[sites[1]])
+
+
+def test_an_edit_beyond_every_call_is_for_the_caller_to_refuse(tiny):
+    change = edit(Site("resid_post", 1), at_positions([99], iv.zero_out))
+    passes = cached(tiny, [4, 4], [change])
+    consumed = {change for run in passes for change in run.consumed}
+    with pytest.raises(BadInput, match=r"nothing consumed the edit at blocks\.1\.resid_post"):
+        check_consumed([change], consumed)
+
+
+def test_negative_positions_count_from_the_end_of_each_call(tiny):
+    change = edit(Site("resid_post", 3), at_positions([-2], iv.zero_out))
+    alone, pair = cached(tiny, [1, 7], [change], [change.site])
+    assert (change in alone.consumed, change in pair.consumed) == (False, True)
+    zeroed = mx.abs(pair.sites[change.site][0]).max(axis=-1) == 0
+    assert zeroed.tolist() == [False] * 5 + [True, False]
