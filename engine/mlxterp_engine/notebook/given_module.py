@@ -157,9 +157,15 @@ def _place(device: Device) -> Place:
 
 def _config(net: nn.Module) -> dict[str, Any]:
     """The sizes that mlx-lm's models keep in `args`; empty for others."""
-    args = getattr(net, "args", None)
-    config = {"model_type": getattr(net, "model_type", None)} | dict(vars(args) if args else {})
+    config = {"model_type": getattr(net, "model_type", None)} | _fields(getattr(net, "args", None))
+    if "text_config" in config:  # of a vision-language wrapper
+        config["text_config"] = _fields(config["text_config"])
     return {name: value for name, value in config.items() if value is not None}
+
+
+def _fields(args: Any) -> dict[str, Any]:
+    """What a config holds, whether it is a dictionary, a dataclass or missing."""
+    return dict(args if isinstance(args, dict) else vars(args) if args else {})
 
 
 def _quantisation(net: nn.Module) -> str:

@@ -67,10 +67,14 @@ class Addresses:
     def hooks(
         self, paths: Iterable[str], around: Callable[[list[str]], Around]
     ) -> Iterator[tuple[nn.Module, Around]]:
-        """For `calls_through`: one hook a module, made for all the paths that it has here."""
+        """For `calls_through`: one hook a module, made for all the paths that it has here.
+
+        None for modules that only hold others, and can't be called.
+        """
         named: dict[int, list[str]] = {}
         for path in paths:
-            named.setdefault(id(self.modules[path]), []).append(path)
+            if callable(self.modules[path]):
+                named.setdefault(id(self.modules[path]), []).append(path)
         for same in named.values():
             yield self.modules[same[0]], around(same)
 

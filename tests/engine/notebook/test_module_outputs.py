@@ -24,6 +24,7 @@ class Toy(nn.Module):
     def __init__(self):
         super().__init__()
         self.pair, self.twice, self.never, self.words = Pair(), Double(), Double(), Words()
+        self.shelf = nn.Module()  # holds others, and can't be called
 
     def __call__(self, x):
         x, _ = self.pair(x)
@@ -71,12 +72,13 @@ def test_an_edit_of_the_first_leaves_the_rest_as_it_is():
     [
         ("twice", "twice ran 2 times"),
         ("never", "never never ran"),
+        ("shelf", "shelf never ran"),
         ("words", "words put out no array"),
         ("pair", "pair was not recorded"),
     ],
 )
 def test_a_module_without_an_output_of_its_own_says_why(path, words):
-    _, outputs = run_toy(["twice", "never", "words"])
+    _, outputs = run_toy(["twice", "never", "words", "shelf"])
     with pytest.raises(BadInput, match=words):
         outputs.output(path)
     assert outputs.outputs == {}

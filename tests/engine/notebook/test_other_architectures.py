@@ -8,6 +8,7 @@ from mlxterp_engine.tracing.proofs import relative_error
 import mlx.core as mx
 import numpy as np
 import pytest
+from engine.architectures.building import build
 
 SIZES = {
     "hidden_size": 32,
@@ -126,3 +127,16 @@ def test_in_padded_batches_every_output_that_is_listed_is_cut_along_its_position
     for name, array in alone.activations.items():
         # Products of another shape: float32 sums in another order.
         assert mx.allclose(row[name], array, atol=1e-5), name
+
+
+def test_a_vision_language_wrappers_text_model_is_what_is_opened():
+    """Its sizes lie in a config within its config, there as an object."""
+    net = build("llama4")
+    model = InterpretableModel(net)
+    assert model.card.architecture == "llama4"
+    assert model.card.context == net.args.text_config.max_position_embeddings
+    assert len(model.layers) == len(net.layers)
+    with model.trace(IDS) as trace:
+        assert mx.array_equal(trace.logits, net(mx.array([IDS])))
+        last = f"language_model.model.layers.{len(net.layers) - 1}"
+        assert mx.array_equal(trace.activations[last], trace.activations[f"model.{last}"])
