@@ -12,6 +12,7 @@ from mlxterp_engine.runlog import rows
 from mlxterp_engine.runlog.record import Recording, RunState
 
 LARGEST_ID = 2**63 - 1
+ENGINE_DIED = "the engine died before this run ended; run it again"
 
 
 def enter(
@@ -56,10 +57,15 @@ def end(
     sha256: str = "",
     size: int = 0,
 ) -> None:
-    """How a run ended. Does nothing to one that has ended already."""
+    """How a run ended. Does nothing to one that has ended already.
+
+    But one that was given up for dead may still come back: its writer may be on another machine,
+    where its lock is not seen.
+    """
     changed = connection.execute(
         "UPDATE runs SET state = ?, ended = ?, headline = ?, broken = ?, reason = ?, kept = ?, "
-        "result_sha256 = ?, result_bytes = ? WHERE id = ? AND state = 'running'",
+        "result_sha256 = ?, result_bytes = ? "
+        "WHERE id = ? AND (state = 'running' OR state = 'failed' AND reason = ?)",
         (
             state,
             time.time() if ended is None else ended,
@@ -70,6 +76,7 @@ def end(
             sha256,
             size,
             run,
+            ENGINE_DIED,
         ),
     )
     if changed.rowcount and meta is not None:

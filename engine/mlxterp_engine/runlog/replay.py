@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from mlxterp_engine.experiments import AnyRequest, BadInput, ModelCard, RunFailed, request_from
+from mlxterp_engine.experiments import (
+    EXPERIMENTS,
+    AnyRequest,
+    BadInput,
+    ModelCard,
+    RunFailed,
+    request_from,
+)
 from mlxterp_engine.experiments.request import DEVICE_CHOICES
 from mlxterp_engine.runlog.record import RunRecord
 
@@ -20,6 +27,11 @@ def request_of(record: RunRecord) -> AnyRequest:
         )
     parameters = dict(record.request)
     name = parameters.pop("name")
+    if name not in EXPERIMENTS:
+        raise BadInput(
+            f"run {record.id} was of {name!r}, which is no experiment that can be replayed; "
+            "replay the runs that came from it, or ask for it as it was asked then"
+        )
     if record.model is not None:
         device = record.model.device.split()[0]  # `cpu (OpenBLAS …)`
         if device in DEVICE_CHOICES:

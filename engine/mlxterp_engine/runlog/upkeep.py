@@ -15,7 +15,6 @@ from mlxterp_engine.runlog import database, entries, presence, result_file, rows
 logger = logging.getLogger(__name__)
 
 RESULTS = "results"
-ENGINE_DIED = "the engine died before this run ended; run it again"
 PURGE_AFTER = 30 * 86400.0  # seconds for which a deleted run can still be brought back
 
 
@@ -39,7 +38,7 @@ def settle(connection: sqlite3.Connection, folder: Path) -> None:
                 _end_as_the_file_says(connection, run, path)
         elif not alive:
             with database.transaction(connection):
-                entries.end(connection, run, "failed", reason=ENGINE_DIED)
+                entries.end(connection, run, "failed", reason=entries.ENGINE_DIED)
 
 
 def purge(connection: sqlite3.Connection, folder: Path) -> None:

@@ -160,13 +160,13 @@ class Runner:
             job.task,
             cast(Steps, steps),
             job.recording,
-            known=lambda: self._known(job.task),
+            known=lambda: self._known(job),
             noted=lambda run: self._queue.noted(job, run),
         )
 
-    def _known(self, task: Task) -> Known:
+    def _known(self, job: Job) -> Known:
         assert self.workbench is not None  # it is at work
-        return Known(self.workbench.price(task), self.workbench.card)
+        return Known(job.price or self.workbench.price(job.task), self.workbench.card)
 
     def _saved(self, job: Job, outcome: Outcome) -> Outcome:
         if job.out is not None and isinstance(outcome, Result):

@@ -4,7 +4,7 @@ import os
 import random
 from pathlib import Path
 
-from mlxterp_engine.runlog import presence, upkeep
+from mlxterp_engine.runlog import entries, presence
 from mlxterp_engine.runlog.log import RunLog
 
 import pytest
@@ -100,7 +100,7 @@ def check_what_is_left(folder, said):
             if line.state == "done":
                 assert log.result(line.id) == result(request("killed"), 4.0)
             else:
-                assert (line.state, log.record(line.id).reason) == ("failed", upkeep.ENGINE_DIED)
+                assert (line.state, log.record(line.id).reason) == ("failed", entries.ENGINE_DIED)
         assert log.result(done(log))
     return [line.state for line in lines]
 
@@ -182,7 +182,7 @@ def test_a_run_goes_on_as_long_as_its_process_lives_and_no_longer(folder):
             assert another.record(run).state == "running"
         process.kill()
         process.communicate(timeout=PATIENCE)
-        assert (log.record(run).state, log.record(run).reason) == ("failed", upkeep.ENGINE_DIED)
+        assert (log.record(run).state, log.record(run).reason) == ("failed", entries.ENGINE_DIED)
 
 
 def test_the_signs_of_life_of_dead_processes_are_swept_away(folder):
@@ -197,6 +197,18 @@ def test_the_signs_of_life_of_dead_processes_are_swept_away(folder):
             [left] = (folder / presence.ALIVE).iterdir()
         assert left.name.startswith(f"{os.getpid()}-")
         assert log.record(ours).state == "running"
+
+
+def test_a_run_given_up_for_dead_that_ends_after_all_is_done(log, monkeypatch):
+    """Where locks are not seen between machines, a living writer looks like a dead one."""
+    asked = request()
+    run = log.begin(asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(presence, "is_alive", lambda folder, name: False)
+        assert log.record(run).state == "failed"
+    log.finish(run, result(asked, 2.0))
+    assert (log.record(run).state, log.record(run).reason) == ("done", "")
+    assert log.result(run) == result(asked, 2.0)
 
 
 FORKS = """

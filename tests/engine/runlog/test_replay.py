@@ -37,10 +37,13 @@ def test_a_model_that_only_python_had_can_not_be_opened_from_here(log):
         request_of(kept(log, provenance="given as a module"))
 
 
-def test_an_experiment_of_a_later_version_is_named(log):
+def test_what_is_no_experiment_here_is_named(log):
+    """A card, or an experiment of a later version."""
     record = kept(log)
     later = msgspec.structs.replace(record, request={"name": "dream", "prompt": "x"})
-    with pytest.raises(BadInput, match="there is no experiment 'dream'"):
+    with pytest.raises(
+        BadInput, match="was of 'dream', which is no experiment that can be replayed"
+    ):
         request_of(later)
 
 

@@ -6,9 +6,9 @@ import signal
 import sqlite3
 
 from mlxterp_engine.experiments import BadInput, LogitLens, RunCancelled, RunFailed, Started
+from mlxterp_engine.runlog.entries import ENGINE_DIED
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording
-from mlxterp_engine.runlog.upkeep import ENGINE_DIED
 from mlxterp_engine.worker.client import Engine
 from mlxterp_engine.worker.protocol import JobChanged, LogTrouble
 from mlxterp_engine.worker.tasks import OpenModel

@@ -78,6 +78,7 @@ def _of_folders() -> list[Finding]:
     places = {
         "runtime": folders.runtime_folder(),
         "state": folders.state_folder(),
+        "data": folders.data_folder(),
         "engine log": folders.log_path(),
         "run log": folders.run_log_path(),
         "config": config_file(),
