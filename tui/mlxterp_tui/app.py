@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from mlxterp_engine.experiments import BadInput, EngineError
 from mlxterp_engine.worker.client import Engine
@@ -22,7 +23,6 @@ from mlxterp_tui.keymap import accepted, bindings
 from mlxterp_tui.logbook import Logbook
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.panes.registry import pane_showing
-from mlxterp_tui.recorded import Recorded, run_number, with_tags
 from mlxterp_tui.remembering import SECONDS_BETWEEN_LOOKS, Remembering
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.runs import Runs
@@ -41,6 +41,9 @@ import msgspec
 from textual import on, work
 from textual.app import App
 from textual.binding import BindingType
+
+if TYPE_CHECKING:
+    from mlxterp_tui.recorded import Recorded
 
 
 class MlxterpApp(App[None]):
@@ -73,7 +76,6 @@ class MlxterpApp(App[None]):
         self.session = Session(connect, self.engagement.changed)
         self.runs = Runs(self)
         self.logbook = logbook or Logbook()
-        self.recorded = Recorded(self)
         self.hypothesis = ""
         self.troubles = Troubles(self.notify)
         self.key_overrides: dict[str, str] = {}
@@ -107,6 +109,13 @@ class MlxterpApp(App[None]):
         self.call_after_refresh(
             self.run_worker, self.remembering.resume(), group="resume", exclusive=True
         )
+
+    @cached_property
+    def recorded(self) -> Recorded:
+        """Imported when first wanted: the first frame needs nothing of the log."""
+        from mlxterp_tui.recorded import Recorded
+
+        return Recorded(self)
 
     def keep_session(self) -> None:
         if self.is_open:
@@ -242,11 +251,11 @@ class MlxterpApp(App[None]):
         self.recorded.annotate("note kept", lambda record: {"note": note})
 
     def action_tag(self, words: str) -> None:
-        self.recorded.annotate("tagged", lambda record: {"tags": with_tags(record.tags, words)})
+        self.recorded.tag(words)
 
     @tells_errors
     def action_show_recorded(self, words: str) -> None:
-        self.recorded.open(run_number(words))
+        self.recorded.open_number(words)
 
     # Workspaces.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from mlxterp_engine.experiments import Result
@@ -15,6 +15,8 @@ from mlxterp_engine.runlog.record import RunLine, RunRecord
 from mlxterp_tui.session import Progress
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from mlxterp_engine.runlog.log import RunLog
 
 T = TypeVar("T")
@@ -42,7 +44,13 @@ class Logbook:
     def __init__(self, open_log: Callable[[], RunLog] | None = None) -> None:
         self._open_log = open_log or _open_log
         self._log: RunLog | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="logbook")
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        """Made when first wanted: the first frame needs nothing of the log."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(1, thread_name_prefix="logbook")
 
     async def ask(
         self, question: Callable[Concatenate[RunLog, P], T], *args: P.args, **kwargs: P.kwargs

@@ -37,6 +37,10 @@ class Recorded:
         """Show the run's result in its pane as it was, without its model."""
         self._start(self._open(run), "open-run")
 
+    def open_number(self, words: str) -> None:
+        """The same for a number that was typed. BadInput when it is none."""
+        self.open(run_number(words))
+
     def replay(self, run: int) -> None:
         """Run it again on the same weights, and say how far the numbers are apart."""
         self._start(self._replay(run), "run")
@@ -53,6 +57,10 @@ class Recorded:
     def annotate(self, said: str, change: Callable[[RunRecord], dict[str, Any]]) -> None:
         """Change what is written about the run in front. said: what was done, in words."""
         self._start(self._annotate(said, change), "annotate")
+
+    def tag(self, words: str) -> None:
+        """Add tags to the run in front; those with a minus are taken away."""
+        self.annotate("tagged", lambda record: {"tags": with_tags(record.tags, words)})
 
     def _start(self, work: Coroutine[Any, Any, None], group: str) -> None:
         self._app.run_worker(self._reported(work), group=group, exclusive=True)

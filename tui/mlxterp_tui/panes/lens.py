@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlxterp_engine.experiments import (
     AnyRequest,
@@ -19,13 +19,11 @@ from mlxterp_engine.experiments import (
 from mlxterp_themes import Ramp
 from mlxterp_tui.amounts import seconds
 from mlxterp_tui.keymap import bindings
-from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes import lens_cells, lens_inspector, lens_memory, lens_text, lens_view
 from mlxterp_tui.panes.lens_cells import SETTLED, layer_of, row_of
 from mlxterp_tui.panes.lens_inspector import LensColumn, LensStrip
 from mlxterp_tui.panes.lens_memory import LensMemory
 from mlxterp_tui.panes.lens_run import LensRun
-from mlxterp_tui.panes.lens_stored import stored_run
 from mlxterp_tui.panes.lens_view import Cell, LensView
 from mlxterp_tui.panes.pane import Ended, Pane
 from mlxterp_tui.reporting import tells_errors
@@ -45,6 +43,9 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
+
+if TYPE_CHECKING:
+    from mlxterp_tui.logbook import Stored
 
 TOP_K = 10
 # From this width on there is room for the inspector beside the grid, and for a list too.
@@ -190,6 +191,8 @@ Try: t on ' Paris', then f.
         self._arrange()
 
     def take_stored(self, stored: Stored) -> None:
+        from mlxterp_tui.panes.lens_stored import stored_run
+
         run = stored_run(stored)
         self._show_new(run)
         self._target = run.target

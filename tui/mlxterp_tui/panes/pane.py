@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mlxterp_engine.experiments import (
     AnyRequest,
@@ -14,15 +14,17 @@ from mlxterp_engine.experiments import (
     Result,
     Trace,
 )
-from mlxterp_engine.runlog.record import RunRecord
 from mlxterp_engine.worker.protocol import JobInfo
-from mlxterp_tui.logbook import Stored
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 
 from textual.containers import Container
 from textual.message import Message
 from textual.widget import Widget
+
+if TYPE_CHECKING:
+    from mlxterp_engine.runlog.record import RunRecord
+    from mlxterp_tui.logbook import Stored
 
 Ended = Literal["cancelled", "failed"]
 

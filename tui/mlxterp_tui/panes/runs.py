@@ -190,8 +190,14 @@ with the one under the cursor. Results with a failed check stand in red.
             if not self._search:
                 self.app.troubles.once(error)
             return
-        self._say("")
-        self._show(listing)
+        if self._is_there:
+            self._say("")
+            self._show(listing)
+
+    @property
+    def _is_there(self) -> bool:
+        """False at the very end, when the log may still have an answer."""
+        return bool(self.query("#runs-strip"))
 
     def _show(self, listing: Listing) -> None:
         at, self._wanted = self._wanted or self.run_id, None
@@ -262,7 +268,8 @@ with the one under the cursor. Results with a failed check stand in red.
             self._write(Content(str(error)), Content(str(error)))
             return
         record, children = self._known
-        self._write(runs_text.detail(record, children), runs_text.summary(record))
+        if self._is_there:
+            self._write(runs_text.detail(record, children), runs_text.summary(record))
 
     def _write(self, detail: Content, summary: Content) -> None:
         self.query_one("#runs-known", Static).update(detail)

@@ -19,7 +19,6 @@ from mlxterp_tui.screens.prompt import PromptPane
 from mlxterp_tui.screens.reader import Reader
 from mlxterp_tui.screens.run_line import RunLine
 from mlxterp_tui.screens.status_line import status_text
-from mlxterp_tui.screens.stored_line import refusal, stored_text
 from mlxterp_tui.widgets.jump_overlay import push_jump_overlay
 from mlxterp_tui.workspaces import Remembered
 
@@ -32,6 +31,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 if TYPE_CHECKING:
+    from mlxterp_engine.runlog.record import RunRecord
     from mlxterp_tui.app import MlxterpApp
 
 EXAMPLE_PROMPT = "The capital of France is"
@@ -209,7 +209,11 @@ class MainScreen(Screen[None]):
 
     def _draw_stored(self, width: int, height: int) -> Content:
         stored = self.pane.stored
-        return Content("") if stored is None else stored_text(stored, self.app.session.card, width)
+        if stored is None:
+            return Content("")
+        from mlxterp_tui.screens.stored_line import stored_text
+
+        return stored_text(stored, self.app.session.card, width)
 
     def _draw_tabs(self, width: int, height: int) -> Content:
         return pane_tabs([(entry.title, entry.name == self._at) for entry in PANES])
@@ -250,11 +254,16 @@ class MainScreen(Screen[None]):
     def _pane_wants(self, event: Pane.Wanted) -> None:
         """The same prompt with another parameter; of a stored run only on the run's own model."""
         event.stop()
-        stored, card = self.pane.stored, self.app.session.card
-        if stored is not None and (other := refusal(stored, card)):
+        if self.pane.stored is not None:
+            self._refuse_other_model(self.pane.stored)
+        self.ask_prompt()
+
+    def _refuse_other_model(self, stored: RunRecord) -> None:
+        from mlxterp_tui.screens.stored_line import refusal
+
+        if other := refusal(stored, self.app.session.card):
             self.pane.end("failed", other)
             raise BadInput(other)
-        self.ask_prompt()
 
     # Commands.
 
