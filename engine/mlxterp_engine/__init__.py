@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlxterp_engine.experiments import LogitLens, Trace
+    from mlxterp_engine.experiments import Attention, Generate, LogitLens, Trace
     from mlxterp_engine.interpretable import InterpretableModel
     from mlxterp_engine.notebook.head_scores import head_scores, repeated_random_tokens
     from mlxterp_engine.running import Run, run
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Attention": "mlxterp_engine.experiments",
+    "Generate": "mlxterp_engine.experiments",
     "InterpretableModel": "mlxterp_engine.interpretable",
     "LogitLens": "mlxterp_engine.experiments",
     "Run": "mlxterp_engine.running",
@@ -48,6 +50,8 @@ _WHERE = {
 }
 
 __all__ = [
+    "Attention",
+    "Generate",
     "InterpretableModel",
     "LogitLens",
     "Run",

@@ -116,21 +116,30 @@ def generate(
     result = Generated(list(prompt), made)
     for done in reader.read_but_last(mx.array([result.prompt]), chunk):
         yield Read(done, len(prompt))
-    ahead = draw(reader.read(mx.array([prompt[-1:]])), 0)
+    first = draw(reader.read(mx.array([result.prompt[-1:]])), 0)
     yield Read(len(prompt), len(prompt))
-    stride = -(-max_tokens // KEPT)
-    for step in range(max_tokens):
-        drawn, ahead = ahead, None
-        if step + 1 < max_tokens:  # computed while this token is looked at
-            ahead = draw(reader.read(drawn.token[None]), step + 1)
+    for step, drawn in _one_ahead(first, reader, draw, max_tokens):
         yield _taken(result, drawn, step)
         result.stopped = result.ids[-1] in end_ids
-        if step % stride == 0 or step + 1 == max_tokens or result.stopped:
+        last = result.stopped or step + 1 == max_tokens
+        if last or step % -(-max_tokens // KEPT) == 0:
             result.kept[step] = drawn.logits
-        if result.stopped or ahead is None:
+        if last:
             break
     _check_reached(result)
     return result
+
+
+def _one_ahead(
+    first: _Drawn, reader: _Reader, draw: Callable[[mx.array, int], _Drawn], max_tokens: int
+) -> Iterator[tuple[int, _Drawn]]:
+    """Each step; the one after is already being computed while it is looked at."""
+    drawn = first
+    for step in range(max_tokens - 1):
+        following = draw(reader.read(drawn.token[None]), step + 1)
+        yield step, drawn
+        drawn = following
+    yield max_tokens - 1, drawn
 
 
 def finish(parts: Generator[Any, None, Generated]) -> Generated:
