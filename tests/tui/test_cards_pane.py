@@ -7,7 +7,7 @@ from pathlib import Path
 from mlxterp_engine.experiments import BadInput, Price, Step
 from mlxterp_engine.reproductions import shelf
 from mlxterp_engine.reproductions.card import VERDICTS, Card, card_from, card_json
-from mlxterp_engine.reproductions.card_markdown import card_markdown
+from mlxterp_engine.reproductions.card_markdown import card_markdown, ours_in_words
 from mlxterp_engine.reproductions.catalogue import REPRODUCTIONS
 from mlxterp_engine.worker.protocol import Finished
 from mlxterp_engine.worker.tasks import CardMade, Reproduce
@@ -73,7 +73,8 @@ class TestText:
             sign, _ = cards_text.SIGNS[claim.verdict]
             assert f"{sign} {claim.verdict} {claim.claim}" in text
             assert claim.paper.value in text
-            assert f"{claim.ours.value:.3g} [" in text
+            assert ours_in_words(claim.ours) in text
+        assert "1.00 [0.933, 1.00] depth, n = 32" in text
 
     def test_the_full_card_has_rules_reasons_and_controls(self, card):
         text = " ".join(cards_text.in_full(card, 400).plain.split())
@@ -153,6 +154,8 @@ async def test_r_makes_a_card_in_full_and_f_a_fast_one_with_its_price(opened, ca
         screen.engine.release()
         await screen.sees("✓ 1 same shape")
         await screen.until(lambda: "making" not in screen.text)
+        said = "The logit lens: 1 same shape, 1 same direction, 2 not reproduced"
+        assert said in screen.notices
 
 
 async def test_one_card_is_made_at_a_time_and_x_stops_it(opened):

@@ -28,7 +28,7 @@ def ours_in_words(ours: Ours) -> str:
     if ours.value is None or ours.interval is None:
         return "could not be computed"
     low, high = ours.interval
-    return f"{figure(ours.value)} [{figure(low)}, {figure(high)}]"
+    return f"{_digits(ours.value)} [{_digits(low)}, {_digits(high)}]"
 
 
 def paper_in_words(paper: Paper) -> str:
@@ -40,6 +40,11 @@ def figure(value: float | str | None) -> str:
     if value is None:
         return "not known"
     return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def _digits(value: float) -> str:
+    """Always three: `1.00`, so that it reads as measured."""
+    return f"{value:#.3g}".rstrip(".")
 
 
 def bar_chart(curve: Curve, width: int = BAR) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from mlxterp_engine.experiments import BadInput, EngineError, RunCancelled
 from mlxterp_engine.reproductions import shelf
@@ -11,7 +11,7 @@ from mlxterp_engine.reproductions.card import Card, card_json
 from mlxterp_engine.reproductions.card_markdown import card_markdown
 from mlxterp_engine.reproductions.catalogue import REPRODUCTIONS, TAG
 from mlxterp_engine.worker.protocol import ENDED
-from mlxterp_engine.worker.tasks import Reproduce
+from mlxterp_engine.worker.tasks import CardMade, Reproduce
 from mlxterp_tui.drawn import Drawn
 from mlxterp_tui.keymap import bindings
 from mlxterp_tui.panes import cards_text
@@ -49,10 +49,10 @@ Papers' experiments, repeated on the model that is set above the prompt. A card 
 figure beside ours, with a bootstrapped interval, controls, and a verdict that follows from a
 written rule:
 
-    ✓ same shape       the effect is there, and its figure is the paper's within the rule
+    ✓ same shape       the effect is there, and its figure is near the paper's
     ≈ same direction   the effect is there and goes the paper's way
     ✗ not reproduced   it is not, or goes the other way
-    – not comparable   a check failed, a cell is missing, or the model is of another kind
+    – not comparable   a check failed, or this model can't be judged by it
 
 r makes the marked card in full, f a fast one on fewer texts; x stops it, and its runs stay in
 the log. Enter shows all of a card: rules, controls, charts. d and u scroll what stands below the
@@ -188,12 +188,14 @@ list; o goes to the runs.
             )
         )
 
-    @work(group="make-card", exit_on_error=True)
+    @work(group="make-card")
     async def _make(self, task: Reproduce) -> None:
         self._making = task.card
         self._heading.redraw()
         try:
-            await self.app.runs.outcome(task, f"card {task.card}")
+            made = await self.app.runs.outcome(task, f"card {task.card}")
+            card = cast(CardMade, made).card
+            self.app.tell(f"{card.title}: {card.headline}")
         except RunCancelled:
             self.app.tell("stopped; the runs that were done are in the log")
         except EngineError as error:
