@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlxterp_engine.experiments import BadInput, EngineError
-from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes.pane import Pane
 
 if TYPE_CHECKING:
     from mlxterp_tui.app import MlxterpApp
+    from mlxterp_tui.logbook import Stored
 
 # The formats are imported when something is exported: the first frame needs none.
 PICTURES = (".svg", ".png")
@@ -58,6 +58,7 @@ async def _written(app: MlxterpApp, path: Path, name: str) -> bytes:
 async def _shown(app: MlxterpApp, pane: Pane, suffix: str) -> Stored:
     """The pane's run; what the log says of it is asked where it will be written."""
     from mlxterp_tui.exports.naming import unrecorded
+    from mlxterp_tui.logbook import Stored
 
     run, result = pane.run_id, pane.result
     if result is not None and (run is None or suffix in OF_NUMBERS):

@@ -94,3 +94,18 @@ def test_no_text_of_a_model_or_a_person_changes_what_a_page_is_made_of(token, sa
     kinds = [[kind for kind, _ in blocks(report(page))] for page in (tame, wild)]
     assert kinds[0] == kinds[1]
     assert "\x1b" not in report(wild)
+
+
+def test_a_card_is_made_again_by_its_own_command():
+    record = made.stored(made.tiny_lens(), id=3).record
+    request = {"name": "reproduce", "card": "logit-lens", "model": "toy", "fast": True, "seed": 0,
+               "out": "/somewhere"}  # fmt: skip
+    page = report(Stored(msgspec.structs.replace(record, request=request)))
+    assert section(page, "Run it again") == "mlxterp-tui reproduce logit-lens --model toy --fast\n"
+
+
+def test_a_model_that_one_program_had_is_said_to_be_gone():
+    record = made.stored(made.tiny_lens(), id=3).record
+    card = msgspec.structs.replace(record.model, provenance="given in Python")
+    page = report(Stored(msgspec.structs.replace(record, model=card)))
+    assert section(page, "Run it again").startswith("# run 3 was of a model made in Python (toy)")

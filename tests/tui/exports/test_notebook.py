@@ -65,6 +65,13 @@ def test_scripts_and_arrays_only_when_asked_and_only_where_there_are_any(tmp_pat
     ]  # fmt: skip
 
 
+def test_a_paper_s_card_has_a_page_and_no_script(tmp_path):
+    request = {"name": "reproduce", "card": "logit-lens", "model": "toy"}
+    card = msgspec.structs.replace(run(1).record, request=request)
+    write(tmp_path / "notes", Stored(card), beside=("py",))
+    assert names(tmp_path / "notes") == ["2026-11-21-1-reproduce.md", "index.md"]
+
+
 @pytest.mark.parametrize("name", ["index.md", f"{FIRST}.md"])
 def test_somebody_elses_file_is_left_as_it_is(tmp_path, name):
     (tmp_path / name).write_text("mine")

@@ -186,3 +186,13 @@ def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(cli, run, failed, 
     assert cli(run, "--out", out)[0] == 0
     assert out.read_text().startswith("layer,")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.csv"]
+
+
+def test_a_log_that_had_to_be_mended_is_said(cli, log, run, tmp_path):
+    log.close()
+    (log.folder / "runs.db").write_bytes(b"no database at all" * 100)
+    for name in ("runs.db-wal", "runs.db-shm"):
+        (log.folder / name).unlink(missing_ok=True)
+    status, _, err = cli(run, "--out", tmp_path / "a.md")
+    assert status == 0
+    assert "was put aside as" in err

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlxterp_engine import run
-from mlxterp_engine.experiments import EXPERIMENTS
+from mlxterp_engine.experiments import EXPERIMENTS, BadInput
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_tui.exports.axes import UNNAMED, axes_of
 from mlxterp_tui.exports.from_log import taken
@@ -106,6 +106,16 @@ def test_no_text_gets_out_of_its_string_or_comment(logged):
     exec(compile(asked, "script", "exec"), names)
     assert names["request"].prompt == hostile  # type: ignore[attr-defined]
     assert "\nimport os" not in text
+
+
+def test_a_run_that_no_script_could_repeat_is_refused_in_words(logged):
+    record = logged["logit-lens"].record
+    given = msgspec.structs.replace(record.model, provenance="given in Python")
+    with pytest.raises(BadInput, match="was of a model made in Python"):
+        script(Stored(msgspec.structs.replace(record, model=given)))
+    card = {"name": "reproduce", "card": "logit-lens", "model": "glass-tiny"}
+    with pytest.raises(BadInput, match="made again by: mlxterp-tui reproduce logit-lens"):
+        script(Stored(msgspec.structs.replace(record, request=card)))
 
 
 @experiments

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput, Result
-from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import checked_tags
 from mlxterp_engine.runlog.search import moment
 from mlxterp_tui.commands import runs_export, runs_replay
+from mlxterp_tui.commands.opened_log import opened
 from mlxterp_tui.commands.output import as_json
 from mlxterp_tui.commands.parser import Parser, whole
 from mlxterp_tui.commands.run import absolute
@@ -27,14 +27,6 @@ LISTED = ("id", "experiment", "model", "created", "state", "headline", "tags")
 
 def main(words: Sequence[str]) -> int:
     return dispatch(PROGRAM, "The research log.", _COMMANDS, words)
-
-
-def opened() -> RunLog:
-    """The log; what had to be mended is said on standard error."""
-    log = RunLog.open()
-    if log.notice:
-        print(f"mlxterp-tui: {log.notice}", file=sys.stderr)
-    return log
 
 
 def _list(given: Namespace) -> int:

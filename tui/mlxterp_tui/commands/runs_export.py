@@ -12,6 +12,7 @@ from pathlib import Path
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.search import moment
+from mlxterp_tui.commands.opened_log import opened
 from mlxterp_tui.commands.parser import Parser, whole
 from mlxterp_tui.exports.destination import (
     STANDARD_OUTPUT,
@@ -33,6 +34,9 @@ LARGEST = Size(1000, 1000)
 
 def options(parser: Parser) -> None:
     add = parser.add_argument
+    parser.epilog = "formats:\n" + "\n".join(
+        f"  {name:<6} {entry.about}" for name, entry in FORMATS.items()
+    )
     add("ids", nargs="*", default=[], type=whole, metavar="ID", help="as runs list prints it")
     parser.add_choice(
         "--format", tuple(FORMATS), default=None, help="by default as --out ends; a notebook: none"
@@ -75,7 +79,7 @@ def _file(given: Namespace, name: str) -> int:
             "or leave --format out and give a folder: a notebook"
         )
     out = _out(given.out, name)
-    with RunLog.open() as log:
+    with opened() as log:
         stored = taken(log, given.ids[0]) if name != "md" else _told(log, given.ids[0])
     _write(out, written(name, stored, given.size))
     return 0
@@ -91,7 +95,7 @@ def _told(log: RunLog, run: int) -> Stored:
 
 def _lines(given: Namespace) -> int:
     out = _out(given.out, "jsonl")
-    with RunLog.open() as log:
+    with opened() as log:
         text = runs_jsonl(taken(log, run) for run in _runs(log, given))
     _write(out, encoded(text))
     return 0
@@ -99,7 +103,7 @@ def _lines(given: Namespace) -> int:
 
 def _notebook(given: Namespace) -> int:
     folder = Path(given.out).expanduser()
-    with RunLog.open() as log:
+    with opened() as log:
         runs = _runs(log, given)
         done = write_notebook(folder, (known(log, run) for run in runs), given.beside)
     for trouble in done.troubles:

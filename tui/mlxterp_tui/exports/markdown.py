@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlxterp_engine.experiments import ModelCard
+from mlxterp_engine.experiments import BadInput, ModelCard
 from mlxterp_engine.experiments.registry import CARD
 from mlxterp_engine.runlog.record import RunRecord
+from mlxterp_engine.runlog.replay import request_of
 from mlxterp_tui.exports import shell
 from mlxterp_tui.exports.columns import columns
 from mlxterp_tui.exports.escaping import escaped, fenced, prose, quotation, quoted
@@ -101,8 +102,14 @@ def _made_with(record: RunRecord) -> Rows:
 
 
 def _again(record: RunRecord) -> str:
-    replayed = record.id and record.request["name"] != CARD
-    replay = [f"mlxterp-tui runs replay {record.id}"] if replayed else []
+    """Commands, or a comment that says why there are none."""
+    if record.request["name"] == CARD:
+        return shell.command(record.request)
+    try:
+        request_of(record)
+    except BadInput as error:
+        return f"# {escaped(str(error))}"
+    replay = [f"mlxterp-tui runs replay {record.id}"] if record.id else []
     return "\n".join([*replay, shell.command(record.request)])
 
 

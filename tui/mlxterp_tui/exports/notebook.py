@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import BadInput
-from mlxterp_engine.experiments.registry import CARD
 from mlxterp_engine.runlog.record import RunRecord
 from mlxterp_tui.exports.destination import put
 from mlxterp_tui.exports.escaping import prose
 from mlxterp_tui.exports.formats import written
 from mlxterp_tui.exports.naming import day, stem
+from mlxterp_tui.exports.script import can_run_again
 from mlxterp_tui.logbook import Stored
 
 INDEX = "index.md"
@@ -68,11 +68,16 @@ def _ready(folder: Path) -> None:
 
 
 def _files(folder: Path, stored: Stored, beside: Sequence[str]) -> Iterator[tuple[Path, bytes]]:
-    """A run that came to nothing has no numbers to write, and a paper's card no script."""
-    left_out = {"npz": stored.result is None, "py": stored.record.request["name"] == CARD}
     for name in ("md", *beside):
-        if not left_out.get(name, False):
+        if _has(stored, name):
             yield folder / f"{stem(stored.record)}.{name}", written(name, stored)
+
+
+def _has(stored: Stored, name: str) -> bool:
+    """A run that came to nothing has no numbers, a paper's card no script; its page says so."""
+    if name == "npz":
+        return stored.result is not None
+    return name != "py" or can_run_again(stored.record)
 
 
 def _update(path: Path, data: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from mlxterp_engine.experiments import EXPERIMENTS, BadInput, Request, request_from
 from mlxterp_engine.experiments.registry import CARD
 from mlxterp_engine.runlog.record import RunRecord
+from mlxterp_engine.runlog.replay import request_of
 from mlxterp_tui.exports import shell
 from mlxterp_tui.exports.escaping import escaped
 from mlxterp_tui.exports.naming import day, title
@@ -20,11 +21,31 @@ import msgspec
 def script(stored: Stored) -> str:
     """Opens the model and checks its weights, runs, sets new figures beside the recorded ones.
 
-    It exits with 3 where the model is another one or a contract fails.
+    The script exits with 3 where the model is another one or a contract fails. BadInput for a
+    run that can't be run again from here: a card, or of a model that only one program had.
     """
     record = stored.record
+    check_can_run_again(record)
     parts = [_head(record), _imports(record), _recorded(record), _asked(record), _BODY]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def check_can_run_again(record: RunRecord) -> None:
+    """BadInput where no script could."""
+    if record.request["name"] == CARD:
+        raise BadInput(
+            f"run {record.id} is the card of a paper and no single experiment; it is made again "
+            f"by: {shell.command(record.request)}; its children have scripts"
+        )
+    request_of(record)
+
+
+def can_run_again(record: RunRecord) -> bool:
+    try:
+        check_can_run_again(record)
+    except BadInput:
+        return False
+    return True
 
 
 def _head(record: RunRecord) -> str:
@@ -111,11 +132,6 @@ def _request(record: RunRecord) -> Request:
 
 
 def _kind(record: RunRecord) -> type[Request]:
-    if record.request["name"] == CARD:
-        raise BadInput(
-            f"run {record.id} is the card of a paper and no single experiment; it is made again "
-            f"by: {shell.command(record.request)}; its children have scripts"
-        )
     return EXPERIMENTS[record.request["name"]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlxterp_engine.experiments import EXPERIMENTS
@@ -14,18 +14,24 @@ import msgspec
 
 
 def command(request: Mapping[str, Any]) -> str:
-    """`mlxterp-tui run logit-lens --prompt '…'`, for bash and zsh; defaults are left out."""
+    """`mlxterp-tui run logit-lens --prompt '…'`, for bash and zsh; defaults are left out.
+
+    Of the experiments of this version, and of a paper's card.
+    """
     if request["name"] == CARD:
-        words, kind = ["mlxterp-tui reproduce", str(request["card"])], Reproduce
-    else:
-        words, kind = ["mlxterp-tui run", str(request["name"])], EXPERIMENTS[request["name"]]
+        words = ["mlxterp-tui reproduce", _word(str(request["card"]))]
+        return " ".join([*words, *_options(request, Reproduce, apart=("card", "out"))])
+    words = ["mlxterp-tui run", str(request["name"])]
+    return " ".join([*words, *_options(request, EXPERIMENTS[request["name"]])])
+
+
+def _options(
+    request: Mapping[str, Any], kind: type[msgspec.Struct], apart: Sequence[str] = ()
+) -> Iterator[str]:
     for field in msgspec.structs.fields(kind):
-        if field.name == "card":
-            continue
-        value = request.get(field.name, None)
-        if value is not None and value != _default(field):
-            words += _option(field.name, value)
-    return " ".join(words)
+        value = request.get(field.name)
+        if field.name not in apart and value is not None and value != _default(field):
+            yield from _option(field.name, value)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
