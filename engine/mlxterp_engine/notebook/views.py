@@ -39,9 +39,11 @@ class ModuleView:
     """
 
     def __init__(self, module: nn.Module, path: str, read: Read) -> None:
-        self.module = module
-        self._path = path
-        self._read = read
+        self.__dict__.update(module=module, _path=path, _read=read)
+
+    module: nn.Module
+    _path: str
+    _read: Read
 
     @property
     def output(self) -> Output:
@@ -56,6 +58,12 @@ class ModuleView:
         if isinstance(value, list) and value and isinstance(value[0], nn.Module):
             return [ModuleView(m, f"{path}.{i}", self._read) for i, m in enumerate(value)]
         return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"{self._path}.{name} can't be set through a view: pass interventions= to trace(), "
+            "or set it on .module"
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, **kwargs)

@@ -61,6 +61,12 @@ def test_layers_count_and_reach_the_modules_beneath(tiny):
     assert not hasattr(tiny.layers[0], "no_such_part")
 
 
+@pytest.mark.parametrize("name", ["output", "mlp", "scale"])
+def test_nothing_is_set_through_a_view_in_silence(tiny, name):
+    with pytest.raises(AttributeError, match="interventions="):
+        setattr(tiny.layers[0], name, 1)
+
+
 def test_methods_of_techniques_to_come_say_so_and_are_absent(tiny):
     with pytest.raises(AttributeError, match="train_sae comes with sparse autoencoders"):
         tiny.train_sae(layer=1)
