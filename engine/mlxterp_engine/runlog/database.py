@@ -104,9 +104,9 @@ def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute(f"PRAGMA busy_timeout = {patience}")
 
 
-def wait(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
-    """Poll until the condition holds; false when it never did."""
-    deadline = time.monotonic() + patience
+def wait(condition: Callable[[], bool]) -> bool:
+    """Poll until the condition holds; false when it did not for as long as we have patience."""
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() >= deadline:
             return False

@@ -1,10 +1,12 @@
 """Several processes at once, and processes that are killed: what was told as kept is kept."""
 
+import fcntl
 import os
 import random
 from pathlib import Path
 
-from mlxterp_engine.runlog import entries, presence
+from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.runlog import database, entries, presence
 from mlxterp_engine.runlog.log import RunLog
 
 import pytest
@@ -197,6 +199,36 @@ def test_the_signs_of_life_of_dead_processes_are_swept_away(folder):
             [left] = (folder / presence.ALIVE).iterdir()
         assert left.name.startswith(f"{os.getpid()}-")
         assert log.record(ours).state == "running"
+
+
+def test_a_sign_of_life_that_was_swept_away_before_it_was_locked_is_made_anew(folder, monkeypatch):
+    folder.mkdir()
+    lock, swept = fcntl.flock, []
+
+    def sweep_first(handle, how):
+        if not swept:
+            [path] = (folder / presence.ALIVE).iterdir()
+            path.unlink()
+            swept.append(path.stem)
+        lock(handle, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(presence.fcntl, "flock", sweep_first)
+        name = presence.presence(folder)
+    assert name not in swept
+    assert presence.is_alive(folder, name)
+    assert presence.presence(folder) == name
+
+
+def test_one_process_opens_a_log_at_a_time(folder, monkeypatch):
+    with RunLog.open(folder) as log, (folder / "open.lock").open() as turn:
+        monkeypatch.setattr(database, "PATIENCE", 0.0)
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with pytest.raises(BadInput, match="another program has been opening"):
+            RunLog.open(folder)
+        assert done(log)  # who has opened it is not held up
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        RunLog.open(folder).close()
 
 
 def test_a_run_given_up_for_dead_that_ends_after_all_is_done(log, monkeypatch):

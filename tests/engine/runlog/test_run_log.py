@@ -172,6 +172,14 @@ def test_words_are_found_in_everything_that_was_said_and_in_any_case(log, words)
     assert log.lines(search=f"{words} nowhere") == []
 
 
+def test_what_came_of_a_run_is_found_too(log):
+    run = done(log, headline="' Paris' from block 20 on")
+    failed = log.begin(request())
+    log.failed(failed, "no memory")
+    assert ids(log.lines(search="block 20")) == [run]
+    assert ids(log.lines(search="memory")) == [failed]
+
+
 @pytest.mark.parametrize("term", ["100%", "a_b", "'; DROP TABLE runs; --", "x*", '"', "[a]"])
 def test_signs_that_a_database_might_take_for_its_own_are_only_signs(log, term):
     run = done(log, f"before {term} after")
