@@ -10,6 +10,7 @@ from mlxterp_engine.experiments import (
     RunFailed,
     request_from,
 )
+from mlxterp_engine.experiments.registry import CARD
 from mlxterp_engine.experiments.request import DEVICE_CHOICES
 from mlxterp_engine.runlog.record import RunRecord
 
@@ -27,7 +28,7 @@ def request_of(record: RunRecord) -> AnyRequest:
         )
     parameters = dict(record.request)
     name = parameters.pop("name")
-    if name not in EXPERIMENTS:
+    if name not in EXPERIMENTS and name != CARD:  # of a card, `request_from` says more
         raise BadInput(
             f"run {record.id} was of {name!r}, which is no experiment that can be replayed; "
             "replay the runs that came from it, or ask for it as it was asked then"
