@@ -1,6 +1,10 @@
 """What a block adds is found among all that is computed in it, whatever the arithmetic."""
 
 from mlxterp_engine.models.anatomy import discover
+from mlxterp_engine.tracing.forward import forward
+from mlxterp_engine.tracing.interventions import add_vector, edit
+from mlxterp_engine.tracing.proofs import relative_error
+from mlxterp_engine.tracing.sites import Site
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -121,6 +125,16 @@ def test_a_block_that_norms_the_stream_first_starts_behind_that_norm():
     assert parts.entry is block.norm
     assert modules(parts.attn_out) == [block.mixer]
     assert modules(parts.mlp_out) == [block.mlp]
+
+
+def test_there_an_edit_of_the_stream_is_made_once_behind_the_norm():
+    net = Model(normed_first)
+    anatomy, shift = discover(net, IDS), mx.ones(WIDTH)
+    pre, out = Site("resid_pre", 0), Site("attn_out", 0)
+    clean = forward(net, anatomy, IDS, [pre])
+    edited = forward(net, anatomy, IDS, [pre, out], [edit(pre, add_vector(shift))])
+    assert relative_error(edited.sites[pre], clean.sites[pre] + shift) < 1e-6
+    assert relative_error(edited.sites[out], net.layers[0].mixer(clean.sites[pre] + shift)) < 1e-6
 
 
 def test_a_block_that_does_not_add_lacks_increments_and_keeps_its_states():
