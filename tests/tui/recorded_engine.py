@@ -126,6 +126,7 @@ class RecordedEngine:
         self.closed = False
         self.shut_down = False
         self.log = log
+        self.records = True
         self._free = free
         self._released = asyncio.Event()
         self._jobs: dict[str, RecordedJob] = {}
@@ -159,7 +160,12 @@ class RecordedEngine:
         run = self._opening(task) if isinstance(task, OpenModel) else self.recording.run_of(task)
         job = RecordedJob(f"job{len(self._jobs) + 1}", run, self)
         self._jobs[job.id] = job
-        if self.log is not None and recording is not None and not isinstance(task, OpenModel):
+        if (
+            self.records
+            and self.log is not None
+            and recording is not None
+            and not isinstance(task, OpenModel)
+        ):
             job.logged_as = self.log.begin(task, recording, run.price)
         self.tell_job(job, "running")
         if isinstance(task, OpenModel):

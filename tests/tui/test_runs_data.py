@@ -148,7 +148,7 @@ class TestDetail:
 
     def test_parameters_other_than_by_default_are_named(self):
         shown = runs_text.detail(record()).plain
-        assert "top_k      7" in shown
+        assert "top_k       7" in shown
         assert "seed" not in shown
 
     def test_why_it_failed_is_said(self):

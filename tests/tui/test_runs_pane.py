@@ -83,7 +83,7 @@ class TestList:
         async with opened() as screen:
             await to_runs(screen)
             await screen.sees("it says Paris")
-            assert "kl_middle  5" in screen.text
+            assert "kl_middle   5" in screen.text
             assert "✓ last row = logits" in screen.text
 
     @pytest.mark.parametrize("size", [(80, 24), (60, 24), (200, 50)])

@@ -36,7 +36,7 @@ def drift_lines(found: Comparison) -> list[Content]:
     return [
         Content.assemble(
             ("✓ " if value == 0 else "≠ ", "$text-success" if value == 0 else "$text-warning"),
-            (f"{name:<{width}}  ", "$text-muted"),
+            (f"{name:<{width}}  ", "$foreground-muted"),
             found.unlike.get(name) or short(value),
         )
         for name, value in found.drift.items()
@@ -47,7 +47,7 @@ def drift_in_line(found: Comparison) -> Content:
     """The same in one line, the largest first."""
     items = sorted(found.drift.items(), key=lambda item: (item[0] in found.unlike, -_size(item[1])))
     words = [f"{name} {found.unlike.get(name) or short(value)}" for name, value in items]
-    return Content.assemble(("drift  ", "$text-muted"), " · ".join(words))
+    return Content.assemble(("drift  ", "$foreground-muted"), " · ".join(words))
 
 
 def other_prompts(first: RunRecord, second: RunRecord) -> Content | None:
@@ -55,7 +55,7 @@ def other_prompts(first: RunRecord, second: RunRecord) -> Content | None:
     one, other = (str(record.request.get("prompt", "")) for record in (first, second))
     if one == other:
         return None
-    return Content.assemble(quoted(one), ("  →  ", "$text-muted"), quoted(other))
+    return Content.assemble(quoted(one), ("  →  ", "$foreground-muted"), quoted(other))
 
 
 def field_lines(found: Comparison) -> list[Content]:
@@ -63,7 +63,10 @@ def field_lines(found: Comparison) -> list[Content]:
     width = max(map(len, found.fields), default=0)
     return [
         Content.assemble(
-            (f"{name:<{width}}  ", "$text-muted"), _cut(one), ("  →  ", "$text-muted"), _cut(other)
+            (f"{name:<{width}}  ", "$foreground-muted"),
+            _cut(one),
+            ("  →  ", "$foreground-muted"),
+            _cut(other),
         )
         for name, (one, other) in found.fields.items()
     ]

@@ -14,7 +14,7 @@ from rich.cells import set_cell_size
 from textual.content import Content
 
 SIGNS = {
-    "queued": ("○", "$text-muted"),
+    "queued": ("○", "$foreground-muted"),
     "running": ("●", "$text-accent"),
     "done": ("✓", "$text-success"),
     "cancelled": ("–", "$text-warning"),
@@ -62,7 +62,7 @@ def detail(info: JobInfo) -> Content:
         ("reason", info.reason),
     ]
     return Content("\n").join(
-        Content.assemble((f"{name:<11}", "$text-muted"), value) for name, value in lines if value
+        Content.assemble((f"{name:<11}", "$foreground-muted"), value) for name, value in lines if value
     )
 
 

@@ -105,7 +105,7 @@ def in_full(run: LensRun, view: LensView) -> Content:
                 f"{values[view.cursor.pos, at]:<12.6g} {quoted(token)}")
         for at, token in enumerate(row.top_tokens[view.cursor.pos])
     ]  # fmt: skip
-    heading = Content.styled("rank      id  probability  token", "$text-muted")
+    heading = Content.styled("rank      id  probability  token", "$foreground-muted")
     lines = [address(run, view.cursor), Content(""), heading, *listed, Content("")]
     return Content("\n").join([*lines, numbers(run, row, view.cursor), *pinned(run, view)])
 
@@ -119,7 +119,7 @@ def address(run: LensRun, cell: Cell) -> Content:
 
 
 def not_known() -> Content:
-    return Content.styled("not computed yet", "$text-muted")
+    return Content.styled("not computed yet", "$foreground-muted")
 
 
 def best(run: LensRun, row: LogitLensRow, pos: int) -> list[BarRow]:
@@ -137,7 +137,7 @@ def best_in_line(row: LogitLensRow, pos: int) -> Content:
     return Content("  ").join(
         Content.assemble(
             (quoted(token), "bold" if at == 0 else ""),
-            (f" {probability(values[pos, at])}", "$text-muted"),
+            (f" {probability(values[pos, at])}", "$foreground-muted"),
         )
         for at, token in enumerate(row.top_tokens[pos])
     )
@@ -214,7 +214,7 @@ def _differences(row: LogitLensRow, pos: int, kept: LogitLensRow, kept_pos: int)
 
 def _line(name: str, value: str) -> Content:
     padding = " " * max(1, NAME_CELLS - cell_len(name))
-    return Content.assemble((name, "$text-muted"), padding, value)
+    return Content.assemble((name, "$foreground-muted"), padding, value)
 
 
 def _rank_level(row: LogitLensRow | None, pos: int, vocabulary: int) -> float | None:

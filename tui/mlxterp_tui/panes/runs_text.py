@@ -53,7 +53,7 @@ def run_line(
         (MARKED if marked else PINNED if entry.pinned else " ", "$text-accent bold"),
         (f"{sign} ", style),
         (f"{line.id:>5} ", "bold" if marked else ""),
-        (f"{when(line.created, now):<{WHEN}} ", "$text-muted"),
+        (f"{when(line.created, now):<{WHEN}} ", "$foreground-muted"),
         (f"{_fit(_branch(entry) + line.experiment, EXPERIMENT)} ", ""),
         *_columns(line, width),
     ]
@@ -67,7 +67,7 @@ def about(line: RunLine) -> tuple[str, str]:
     """What came out, else what was asked; and how that is drawn."""
     if line.headline:
         return legible_line(line.headline), "$text-error bold" if line.broken else ""
-    return (quoted(line.prompt) if line.prompt else "", "$text-muted")
+    return (quoted(line.prompt) if line.prompt else "", "$foreground-muted")
 
 
 def when(created: float, now: datetime) -> str:
@@ -95,7 +95,7 @@ def summary(record: RunRecord) -> Content:
     if record.hypothesis or record.outcome:
         rows.append(_expectation_line(record))
     rows.append(Content(" · ").join([_prompt(record), *_parameters(record)]))
-    rows.append(Content.styled(_figures_line(record) or _note_line(record), "$text-muted"))
+    rows.append(Content.styled(_figures_line(record) or _note_line(record), "$foreground-muted"))
     return Content("\n").join(rows)
 
 
@@ -129,10 +129,10 @@ def _field(value: str) -> str:
 def _columns(line: RunLine, width: int) -> list[tuple[str, str]]:
     found = []
     if width >= WIDE:
-        found.append((f"{_fit(short_model(line.model), MODEL)} ", "$text-muted"))
+        found.append((f"{_fit(short_model(line.model), MODEL)} ", "$foreground-muted"))
     if width >= WIDER:
         prompt = quoted(line.prompt) if line.prompt and line.headline else ""
-        found.append((f"{_fit(prompt, PROMPT)} ", "$text-muted"))
+        found.append((f"{_fit(prompt, PROMPT)} ", "$foreground-muted"))
     return found
 
 
@@ -173,7 +173,10 @@ def _head_line(record: RunRecord) -> Content:
 
 def _head(record: RunRecord) -> Content:
     at = datetime.fromtimestamp(record.created).strftime("%Y-%m-%d %H:%M:%S")
-    rows = [_head_line(record), Content.styled(f"{record.request['name']} · {at}", "$text-muted")]
+    rows = [
+        _head_line(record),
+        Content.styled(f"{record.request['name']} · {at}", "$foreground-muted"),
+    ]
     for words in (record.reason if record.headline else "", record.kept):
         if words:
             rows.append(Content.styled(words, "$text-warning"))
@@ -197,8 +200,8 @@ def _expected(record: RunRecord) -> Content | None:
 
 def _expectation_line(record: RunRecord) -> Content:
     return Content.assemble(
-        ("expected ", "$text-muted"), record.hypothesis or "–",
-        ("  →  ", "$text-muted"), record.outcome or "?",
+        ("expected ", "$foreground-muted"), record.hypothesis or "–",
+        ("  →  ", "$foreground-muted"), record.outcome or "?",
     )  # fmt: skip
 
 
@@ -207,7 +210,7 @@ def _results(record: RunRecord) -> Content | None:
     rows += [
         Content.assemble(
             ("✓ ", "$text-success"),
-            (f"{WORDS.get(name, name)} ", "$text-muted"),
+            (f"{WORDS.get(name, name)} ", "$foreground-muted"),
             short(contract.error),
         )
         for name, contract in record.contracts.items()
@@ -277,9 +280,9 @@ def _prompt(record: RunRecord) -> Content:
 def _parameters(record: RunRecord) -> list[Content]:
     """The model first, then what is other than by default."""
     request = record.request
-    found = [Content.styled(short_model(str(request.get("model", ""))), "$text-muted")]
+    found = [Content.styled(short_model(str(request.get("model", ""))), "$foreground-muted")]
     return found + [
-        Content.styled(f"{name} {_value(value)}", "$text-muted")
+        Content.styled(f"{name} {_value(value)}", "$foreground-muted")
         for name, value in request.items()
         if name not in SHARED and DEFAULTS.get(name) != value and value not in (None, "")
     ]
@@ -300,7 +303,7 @@ def _value(value: Any) -> str:
 
 
 def _row(name: str, value: str) -> Content:
-    return Content.assemble((f"{name:<11}", "$text-muted"), value)
+    return Content.assemble((f"{name:<12}", "$foreground-muted"), value)
 
 
 def _lines(rows: Sequence[Content]) -> Content:

@@ -38,4 +38,4 @@ def _one(trouble: Trouble) -> Content:
     sentence = Content.styled(trouble.sentence, "bold")
     if not trouble.details:
         return sentence
-    return Content("\n").join([sentence, Content.styled(trouble.details, "$text-muted")])
+    return Content("\n").join([sentence, Content.styled(trouble.details, "$foreground-muted")])

@@ -40,13 +40,13 @@ def facts(
         known.append(Fact(weights(card)))
         known.append(Fact(card.device.partition(" ")[0]))
     else:
-        known.append(Fact("not open yet", "$text-muted"))
+        known.append(Fact("not open yet", "$foreground-muted"))
     known.append(Fact(f"BOS {setting.bos_in_words(card)}"))
     known.append(Fact(f"chat {'on' if setting.chat else 'off'}", "bold" if setting.chat else ""))
     if card is not None:
-        known.append(Fact(card.provenance, "$text-muted"))
-        known.append(Fact(card.device, "$text-muted"))
-        known.append(Fact(f"{card.layers} blocks, d_model {card.d_model}", "$text-muted"))
+        known.append(Fact(card.provenance, "$foreground-muted"))
+        known.append(Fact(card.device, "$foreground-muted"))
+        known.append(Fact(f"{card.layers} blocks, d_model {card.d_model}", "$foreground-muted"))
     return known
 
 

@@ -19,9 +19,9 @@ def stored_text(record: RunRecord, open_model: ModelCard | None, width: int) -> 
         (f" run {record.id} of the log", "bold"),
         f" · {short_model(model_of(record))}",
         (f", {other}" if other else "", "$text-warning bold"),
-        (" · r runs it again", "$text-muted"),
-        (f" · {at}", "$text-muted"),
-        (f" · {record.kept}" if record.kept else "", "$text-muted"),
+        (" · r runs it again", "$foreground-muted"),
+        (f" · {at}", "$foreground-muted"),
+        (f" · {record.kept}" if record.kept else "", "$foreground-muted"),
     )
     return line.truncate(width, ellipsis=True)
 
