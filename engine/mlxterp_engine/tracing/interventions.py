@@ -54,10 +54,10 @@ def replace_with(value: mx.array | float) -> Operation:
     return replace
 
 
-def clamp(least: float | None = None, most: float | None = None) -> Operation:
-    """Limit every entry to [least, most]; None leaves that side open."""
-    _check_bounds("clamp", least, most)
-    return lambda x: _limited(x, least, most)
+def clamp(min_val: float | None = None, max_val: float | None = None) -> Operation:
+    """Limit every entry to [min_val, max_val]; None leaves that side open."""
+    _check_bounds("clamp", min_val, max_val)
+    return lambda x: _limited(x, min_val, max_val)
 
 
 def project_out(direction: mx.array) -> Operation:
@@ -74,14 +74,14 @@ def set_along(direction: mx.array, value: float) -> Operation:
 
 
 def clamp_along(
-    direction: mx.array, least: float | None = None, most: float | None = None
+    direction: mx.array, min_val: float | None = None, max_val: float | None = None
 ) -> Operation:
-    """Limit the coordinate along a direction [d] to [least, most]; see `set_along`."""
-    _check_bounds("clamp_along", least, most)
-    return _along("clamp_along", direction, lambda coordinate: _limited(coordinate, least, most))
+    """Limit the coordinate along a direction [d] to [min_val, max_val]; see `set_along`."""
+    _check_bounds("clamp_along", min_val, max_val)
+    return _along("clamp_along", direction, lambda along: _limited(along, min_val, max_val))
 
 
-def noise(std: float, seed: int = 0) -> Operation:
+def noise(std: float = 0.1, seed: int = 0) -> Operation:
     """Add Gaussian noise of this standard deviation.
 
     Each position of the sequence has its own draw, which depends on the seed, the position and
@@ -95,9 +95,9 @@ def noise(std: float, seed: int = 0) -> Operation:
     return _Noise(std, seed)
 
 
-def compose(*operations: Operation) -> Operation:
-    """One after the other, the first first."""
-    return _Composed(operations)
+def compose(*operations: Operation) -> Composition:
+    """One after the other, the first first: `compose(a, b)`, or `compose().add(a).add(b)`."""
+    return Composition(operations)
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,30 @@ class _Noise:
         return add
 
 
-@dataclass(frozen=True)
-class _Composed:
-    operations: tuple[Operation, ...]
+class Composition:
+    """Operations in a row, themselves an operation."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.operations = list(operations)
 
     def __call__(self, x: mx.array) -> mx.array:
+        if not self.operations:
+            raise BadInput("compose holds no operation and would change nothing; add one")
         for operation in self.operations:
             x = operation(x)
         return x
 
+    def add(self, operation: Operation) -> Composition:
+        """Append, and return itself: an `add` whose value is dropped counts all the same."""
+        self.operations.append(operation)
+        return self
+
+    def build(self) -> Composition:
+        """Itself: mlxterp's composer ends so."""
+        return self
+
     def at(self, positions: Sequence[int]) -> Operation:
-        return _Composed(tuple(at(operation, positions) for operation in self.operations))
+        return Composition([at(operation, positions) for operation in self.operations])
 
 
 def at(operation: Operation, positions: Sequence[int]) -> Operation:
@@ -138,7 +151,7 @@ def at(operation: Operation, positions: Sequence[int]) -> Operation:
 
 def draws(operation: Operation) -> bool:
     """Whether there is noise in an operation of this module."""
-    if isinstance(operation, _Composed):
+    if isinstance(operation, Composition):
         return any(draws(part) for part in operation.operations)
     return isinstance(operation, _Noise)
 
@@ -185,7 +198,7 @@ def _limited(x: mx.array, least: float | None, most: float | None) -> mx.array:
 
 def _check_bounds(name: str, least: float | None, most: float | None) -> None:
     if least is None and most is None:
-        raise BadInput(f"{name} has neither bound; give least, most, or both")
+        raise BadInput(f"{name} has neither bound; give the least, the most, or both")
     if least is not None and most is not None and least > most:
         raise BadInput(f"{name} from {least} to {most} is empty; give the smaller bound first")
 

@@ -22,12 +22,13 @@ X = mx.arange(6, dtype=mx.float32).reshape(1, 3, 2)  # [[0, 1], [2, 3], [4, 5]]
         (iv.replace_with(mx.array([7.0, 8.0])), [[7, 8], [7, 8], [7, 8]]),
         (iv.replace_with(1.5), [[1.5, 1.5]] * 3),
         (iv.clamp(1, 4), [[1, 1], [2, 3], [4, 4]]),
-        (iv.clamp(most=2), [[0, 1], [2, 2], [2, 2]]),
+        (iv.clamp(max_val=2), [[0, 1], [2, 2], [2, 2]]),
         (iv.compose(iv.scale(2), iv.add_vector(mx.array([1.0]))), [[1, 3], [5, 7], [9, 11]]),
+        (iv.compose().add(iv.scale(2)).add(iv.scale(3)).build(), [[0, 6], [12, 18], [24, 30]]),
         (iv.noise(0.0), [[0, 1], [2, 3], [4, 5]]),
         (iv.project_out(mx.array([3.0, 0.0])), [[0, 1], [0, 3], [0, 5]]),
         (iv.set_along(mx.array([0.0, 0.5]), 7), [[0, 7], [2, 7], [4, 7]]),
-        (iv.clamp_along(mx.array([0.0, -2.0]), most=-3), [[0, 3], [2, 3], [4, 5]]),
+        (iv.clamp_along(mx.array([0.0, -2.0]), max_val=-3), [[0, 3], [2, 3], [4, 5]]),
         (iv.clamp_along(mx.array([1.0, 0.0]), 1, 3), [[1, 1], [2, 3], [3, 5]]),
     ],
 )
@@ -185,6 +186,7 @@ def test_what_does_not_fit_is_refused_in_words(operation, words):
     ("make", "words"),
     [
         (lambda: iv.clamp(), "clamp has neither bound"),
+        (lambda: iv.compose()(mx.ones(2)), "would change nothing"),
         (lambda: iv.clamp(2, 1), "clamp from 2 to 1 is empty"),
         (lambda: iv.clamp_along(mx.ones(2)), "clamp_along has neither bound"),
         (lambda: iv.clamp_along(mx.ones(2), 2, 1), "clamp_along from 2 to 1 is empty"),
