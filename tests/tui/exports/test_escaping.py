@@ -40,6 +40,7 @@ def read(markdown: str) -> tuple[list[str], str]:
 @given(HOSTILE)
 @example("a_b _c_ __d__")
 @example("&amp; <b> ![x](y) [z]: q")
+@example("*a* **b** `c` ~~d~~ <i> http://x.y <a@b.c>")
 @example("12) # h #")
 @example("| a | b |\n|---|---|")
 def test_prose_is_a_paragraph_that_reads_as_the_text_does(text):

@@ -68,16 +68,23 @@ def test_a_png_is_twice_as_large_as_its_svg():
     assert len(shades) > 20
 
 
-@pytest.mark.parametrize("text", ["A", "█", "▸", "─", "⣿", "ж"])
-def test_a_machine_without_fonts_draws_them_all_the_same(text):
-    code = (
-        "import sys, resvg_py, mlxterp_tui.exports.raster as raster\n"
-        "real = resvg_py.svg_to_bytes\n"
-        "resvg_py.svg_to_bytes = lambda **given: real(**given, skip_system_fonts=True)\n"
-        f"sys.stdout.buffer.write(raster.png({DRAWN.format('Fira Code', text)!r}.encode()))"
-    )
-    drawn = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    assert len(pixels(drawn)[2]) > 1
+WITHOUT_FONTS = """
+import sys, resvg_py
+from mlxterp_tui.exports.raster import png
+
+real = resvg_py.svg_to_bytes
+resvg_py.svg_to_bytes = lambda **given: real(**given, skip_system_fonts=True)
+drawn = [png(drawing.encode()) for drawing in sys.argv[1:]]
+print([picture in drawn[:2] for picture in drawn])
+"""
+
+
+def test_a_machine_without_fonts_draws_letters_and_signs_all_the_same():
+    """Nothing, and a character that no font has, are what the others must differ from."""
+    drawings = [DRAWN.format("Fira Code", text) for text in ("", "\U0010fffd", *"A█▸─⣿жΩ⏎␣")]
+    code = [sys.executable, "-c", WITHOUT_FONTS, *drawings]
+    done = subprocess.run(code, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([True, True] + [False] * 9)
 
 
 def test_spaces_at_the_beginning_of_a_text_are_kept_by_every_program():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlxterp_engine.experiments import RunFailed
 
+# DejaVu Sans Mono, and the braille dots of DejaVu Sans, which it lacks.
 FONTS = Path(__file__).parent / "fonts"
 FAMILY = "DejaVu Sans Mono"
 SCALE = 2.0  # pixels a unit: sharp on the screens of today
