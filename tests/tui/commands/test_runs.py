@@ -320,6 +320,17 @@ def test_other_weights_are_named_and_nothing_is_run_unless_any_model_will_do(cli
     assert cli("runs", "replay", run, "--json", "--any-model")[0] == 0
 
 
+@pytest.mark.parametrize(("value", "drift"), [(1.0, 0.0), (2.0, None)])
+def test_a_replay_of_a_run_whose_file_is_lost_is_judged_by_its_hash(cli, value, drift):
+    run = kept("rows 1", (value, float("nan")))
+    with RunLog.open() as log:
+        upkeep.result_path(log.folder, run).unlink()
+    status, out, err = cli("runs", "replay", run, "--json")
+    assert (status, json.loads(out)["drift"]) == (0, {"entropy": drift, "top_ids": drift})
+    assert f"the result of run {run} is missing" in err
+    assert ("how far off can't be said" in err) is (drift is None)
+
+
 def test_two_runs_are_compared(runs):
     one, two = kept("rows 1", (1.0, 2.0)), kept("rows 2", (1.5, 2.0))
     told = json.loads(runs("compare", one, two, "--json"))
