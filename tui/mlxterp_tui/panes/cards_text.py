@@ -45,18 +45,18 @@ verdict that follows from a written rule. "Not reproduced" is one of the verdict
 def card_line(name: str, card: Card | None, width: int) -> list[tuple[str, str]]:
     """One reproduction, in styled pieces: when its last card was made, how its claims fared."""
     if card is None:
-        return [(f" {name:<{NAME}} ", ""), ("none yet: r or f makes one", "$text-muted")]
+        return [(f" {name:<{NAME}} ", ""), ("none yet: r or f makes one", "$foreground-muted")]
     when = datetime.fromtimestamp(card.created).strftime("%Y-%m-%d %H:%M")
     return [
         (f" {name:<{NAME}} {when:<{WHEN}} ", ""),
         *_counts(card.claims, in_words=width >= ROOM_FOR_WORDS),
-        (f"{card.model}{', fast' if card.fast else ''}", "$text-muted"),
+        (f"{card.model}{', fast' if card.fast else ''}", "$foreground-muted"),
     ]
 
 
 def no_card(name: str, entry: Entry) -> Content:
     words = NONE_YET.format(name=name, title=entry.title, paper=entry.paper, about=entry.about)
-    return Content.styled(words, "$text-muted")
+    return Content.styled(words, "$foreground-muted")
 
 
 def at_a_glance(card: Card, width: int, height: int = 0) -> Content:
@@ -90,7 +90,7 @@ def _origin(card: Card, width: int) -> Content:
         f"{card.seed} · {seconds(card.elapsed_s)}{run}"
     )
     trouble = f"\nthe research log: {card.trouble}" if card.trouble else ""
-    return Content.styled("\n".join(textwrap.wrap(said, width)) + trouble, "$text-muted")
+    return Content.styled("\n".join(textwrap.wrap(said, width)) + trouble, "$foreground-muted")
 
 
 def _row(claim: Claim, width: int) -> Content:
@@ -104,7 +104,7 @@ def _row(claim: Claim, width: int) -> Content:
             Content.assemble((f"{sign} {claim.verdict:<{VERDICT - 2}}", f"{style} bold"),
                              (head, "bold")),
             *(Content.styled(indent + line, "bold") for line in rest),
-            _filled("theirs  ", f"{claim.paper.model}: {provenance}", width, "$text-muted", 2),
+            _filled("theirs  ", f"{claim.paper.model}: {provenance}", width, "$foreground-muted", 2),
             _filled("ours    ", f"{ours_in_words(ours)} {ours.unit}, n = {ours.n}", width, "", 2),
         ]
     )  # fmt: skip
@@ -120,7 +120,7 @@ def _grounds(claim: Claim, width: int) -> Content:
         *(("control ", f"{name}: {figure(value)}") for name, value in claim.controls.items()),
     ]
     return Content("\n").join(
-        _filled(head, said, width, "" if head.strip() == "why" else "$text-muted", 2)
+        _filled(head, said, width, "" if head.strip() == "why" else "$foreground-muted", 2)
         for head, said in facts
     )
 
