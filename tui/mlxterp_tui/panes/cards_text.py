@@ -104,7 +104,7 @@ def _row(claim: Claim, width: int) -> Content:
             Content.assemble((f"{sign} {claim.verdict:<{VERDICT - 2}}", f"{style} bold"),
                              (head, "bold")),
             *(Content.styled(indent + line, "bold") for line in rest),
-            _filled("theirs  ", f"{claim.paper.model}: {provenance}", width, "$foreground-muted", 2),
+            _filled("theirs  ", f"{claim.paper.model}: {provenance}", width, "", 2),
             _filled("ours    ", f"{ours_in_words(ours)} {ours.unit}, n = {ours.n}", width, "", 2),
         ]
     )  # fmt: skip
