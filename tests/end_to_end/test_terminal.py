@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -75,8 +76,12 @@ class Terminal:
 
 
 def engine_command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return command(home, "engine", *words)
+
+
+def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mlxterp_tui", "engine", *words],
+        [sys.executable, "-m", "mlxterp_tui", *words],
         env=os.environ | {"MLXTERP_HOME": str(home)},
         capture_output=True,
         text=True,
@@ -143,6 +148,32 @@ def test_where_nothing_can_be_fetched_it_opens_on_the_tiny_model_and_says_so(
     screen.sees("blocks.3.resid_post")
 
 
+def test_a_terminal_that_is_killed_comes_back_where_it_was(terminal, home_with_model):
+    first = terminal()
+    first.sees("' Paris'")
+    first.type("The capital of Italy is")
+    first.press("Enter")
+    first.sees("run 2 saved")
+    kept = home_with_model / "state" / "session" / "session.json"
+    first.until(lambda: json.loads(kept.read_bytes())["runs"] == {"lens": 2}, "a kept session")
+    first.close()
+    again = terminal()
+    again.sees("run 2 of the log")
+    again.sees("' Rome'")
+    again.sees("The capital of Italy is")
+
+
+def test_a_run_of_the_app_replays_without_a_screen_and_without_drift(terminal, home_with_model):
+    screen = terminal()
+    screen.sees("run 1 saved")
+    replayed = command(home_with_model, "runs", "replay", "1", "--json")
+    assert replayed.returncode == 0, replayed.stderr
+    told = json.loads(replayed.stdout)
+    assert told["of"] == 1
+    assert told["drift"]
+    assert set(told["drift"].values()) == {0}
+
+
 def test_the_engine_stays_and_the_next_start_finds_it(terminal, home_with_model):
     first = terminal()
     first.sees("' Paris'")
@@ -206,8 +237,6 @@ def test_idle_it_sends_nothing(terminal, tmp_path):
 
 
 def test_when_the_engine_is_killed_r_brings_it_back(terminal, home_with_model):
-    import json
-
     screen = terminal()
     screen.sees("' Paris'")
     status = json.loads(engine_command(home_with_model, "status", "--json").stdout)

@@ -53,6 +53,13 @@ def unquoted(text: str) -> str:
     return text
 
 
+def whole_number(name: str, words: str, least: int, most: int) -> int:
+    """An argument that counts. BadInput names the range."""
+    if not words.isdecimal() or not least <= int(words) <= most:
+        raise BadInput(f"{name} is {words!r}; give a whole number from {least} to {most}")
+    return int(words)
+
+
 def completions(line: str, commands: Sequence[Command], choices: Choices) -> list[str]:
     """Whole lines that begin as this one does, best first."""
     word, space, rest = line.lstrip().partition(" ")

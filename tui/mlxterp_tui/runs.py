@@ -158,6 +158,7 @@ class Runs:
             )
             pane.recorded_as = self._app.session.run_of(job)
             pane.finish(cast(Result, outcome))
+            self._app.keep_session()
         except RunCancelled:
             pane.end("cancelled", "")
             raise

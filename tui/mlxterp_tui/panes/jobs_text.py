@@ -62,7 +62,9 @@ def detail(info: JobInfo) -> Content:
         ("reason", info.reason),
     ]
     return Content("\n").join(
-        Content.assemble((f"{name:<11}", "$foreground-muted"), value) for name, value in lines if value
+        Content.assemble((f"{name:<11}", "$foreground-muted"), value)
+        for name, value in lines
+        if value
     )
 
 

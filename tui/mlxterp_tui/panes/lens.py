@@ -18,13 +18,15 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_themes import Ramp
 from mlxterp_tui.amounts import seconds
+from mlxterp_tui.command_line import whole_number
 from mlxterp_tui.keymap import bindings
 from mlxterp_tui.panes import lens_cells, lens_inspector, lens_memory, lens_text, lens_view
-from mlxterp_tui.panes.lens_cells import SETTLED, layer_of, row_of
+from mlxterp_tui.panes.lens_cells import layer_of, row_of
 from mlxterp_tui.panes.lens_inspector import LensColumn, LensStrip
 from mlxterp_tui.panes.lens_memory import LensMemory
 from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import Cell, LensView
+from mlxterp_tui.panes.lens_words import EMPTY, HELP
 from mlxterp_tui.panes.pane import Ended, Pane
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens.reader import CopyWanted, Reader
@@ -54,32 +56,13 @@ ROOM_FOR_COLUMN, ROOM_FOR_BOTH = 108, 160
 # Of the grid: its widest cell that fits by itself, and what stands around the cells.
 WIDEST_FITTED, GUTTER = 14, 10
 
-EMPTY = """\
-The logit lens: what would the model say next, if it stopped after this block?
-
-Each row is a block (the embeddings at the bottom), each column a token of the prompt.
-A cell holds the token that comes out on top when the residual stream is read there
-as if it were the last; its colour is a measure that you choose with m.
-
-Type a prompt above and press Enter, for example:  The capital of France is"""
-
 
 class LensPane(Pane, can_focus=True):
     """Paints rows as they come; what is known and how it is looked at are plain data."""
 
     HELP_TITLE = "logit lens"
     writes = (".tsv",)
-    HELP = f"""\
-Each row is a block's residual stream (resid_post; the embeddings are "embed"), each column a
-position. The token in a cell is what the model would say next if it stopped there.
-The colour, and the little bar at the right of a cell, say the metric in the heading:
-KL(final ‖ row) is how far, in nats, the row still is from the model's own answer; rank is
-where the answer stands in the row's list (0 = top). {SETTLED} marks the row from which on
-the answer stays on top. Beside the grid, or under it: the cell under the cursor in full.
-
-Raw lenses of small models speak only in the last blocks; rank and KL show the way there.
-Try: t on ' Paris', then f.
-"""
+    HELP = HELP
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("lens")]
     DEFAULT_CSS = """
     LensPane { layout: vertical; height: 1fr; }
@@ -436,9 +419,3 @@ Try: t on ' Paris', then f.
         prompt = self.run.request.prompt if self.run.request else ""
         words = "".join(letter if letter.isalnum() else "-" for letter in prompt.lower())
         return f"lens-{words[:40].strip('-')}"
-
-
-def whole_number(name: str, words: str, least: int, most: int) -> int:
-    if not words.isdecimal() or not least <= int(words) <= most:
-        raise BadInput(f"{name} is {words!r}; give a whole number from {least} to {most}")
-    return int(words)

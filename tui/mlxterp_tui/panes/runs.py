@@ -14,18 +14,20 @@ from mlxterp_tui.logbook import Known
 from mlxterp_tui.panes import runs_text
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.panes.runs_tree import Entry, arranged
+from mlxterp_tui.panes.runs_words import EMPTY, HELP, NOTHING_FOUND
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens.reader import CopyWanted, Reader
+from mlxterp_tui.widgets.filter_line import FilterLine
 from mlxterp_tui.widgets.long_list import LongList, Pieces
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 if TYPE_CHECKING:
     from mlxterp_engine.runlog.log import RunLog
@@ -36,21 +38,6 @@ ROOM_FOR_COLUMN = 110
 ROOM_FOR_STRIP = 12
 REFILLED = 0.2  # seconds: many changes at once are one look at the log
 
-EMPTY = """\
-No runs yet. Everything that is asked of a model is kept here: what was asked, of which weights,
-what came out, and how it was checked. Nothing leaves this machine.
-
-    1, then i, type a prompt, Enter      your first run
-    :hypothesis TEXT                     what you expect, written down before the next run
-    mlxterp-tui run logit-lens …         runs of the command line appear here, too"""
-NOTHING_FOUND = """\
-No run matches. Words are looked for in prompt, model, tags, note and outcome. Also:
-
-    experiment:logit-lens   model:smol   tag:ioi   state:failed   since:2d   until:2026-11-20
-    kl_middle>5             a figure of the run, with < or >
-
-Esc in the line above clears it."""
-
 
 class Listing(NamedTuple):
     """What stands in the list: runs as the filter found them, and as they are arranged."""
@@ -59,30 +46,13 @@ class Listing(NamedTuple):
     entries: list[Entry]
 
 
-class FilterLine(Input):
-    """Narrows the list while it is typed into."""
-
-
 class RunsPane(Pane):
     """Reads the log in a thread; what is done with a run is the app's."""
 
     HELP_TITLE = "runs"
-    HELP = """\
-The research log: every run from the screen, the command line and Python, newest first, children
-under the run that they came from. Enter shows a run's result as it was, without its model; r
-runs it again and says how far the numbers drifted. Space marks runs, c compares the marked one
-with the one under the cursor. Results with a failed check stand in red.
-
-/ filters as you type: words, experiment:, model:, tag:, state:, since: and until: (a date, today,
-2d), figures such as kl_middle>5. Beside the list, or under it: the run under the cursor.
-
-    :hypothesis TEXT   before a run       :outcome TEXT   after it
-"""
+    HELP = HELP
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("runs"),
-        # In the filter line; the list has these keys itself.
-        Binding("down", "filter_move(1)", "Down", show=False),
-        Binding("up", "filter_move(-1)", "Up", show=False),
     ]
     DEFAULT_CSS = """
     RunsPane { layout: vertical; height: 1fr; padding: 0 1; }
@@ -97,11 +67,8 @@ with the one under the cursor. Results with a failed check stand in red.
     RunsPane.-empty #runs-empty { display: block; }
     RunsPane.-empty #runs-list, RunsPane.-empty #runs-columns { display: none; }
     RunsPane.-empty #runs-strip, RunsPane.-empty #runs-detail { display: none; }
-    #runs-filter { height: 1; display: none; }
-    RunsPane.-filtered #runs-filter { display: block; }
-    #runs-filter-mark { width: 2; color: $primary; }
-    FilterLine { width: 1fr; border: none; padding: 0; background: $background; }
-    #runs-filter-said { width: auto; color: $text-error; padding: 0 0 0 2; }
+    FilterLine { display: none; }
+    RunsPane.-filtered FilterLine { display: block; }
     """
 
     app: MlxterpApp
@@ -122,12 +89,7 @@ with the one under the cursor. Results with a failed check stand in red.
         self._heading = Drawn(self._draw_heading, id="runs-header")
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="runs-filter"):
-            yield Static("/", id="runs-filter-mark")
-            line = FilterLine(id="runs-filter-line", compact=True, select_on_focus=False)
-            line.cursor_blink = False
-            yield line
-            yield Static("", id="runs-filter-said")
+        yield FilterLine()
         yield Drawn(self._draw_columns, id="runs-columns")
         with Horizontal(id="runs-body"):
             yield Static(EMPTY, id="runs-empty")
@@ -186,12 +148,12 @@ with the one under the cursor. Results with a failed check stand in red.
                 _listing, self._search, frozenset(self.app.pinned_runs), frozenset(self._turned)
             )
         except BadInput as error:
-            self._say(str(error))
+            self.query_one(FilterLine).say(str(error))
             if not self._search:
                 self.app.troubles.once(error)
             return
         if self._is_there:
-            self._say("")
+            self.query_one(FilterLine).say("")
             self._show(listing)
 
     @property
@@ -291,39 +253,37 @@ with the one under the cursor. Results with a failed check stand in red.
         self.add_class("-filtered")
         line = self.query_one(FilterLine)
         if text is None:
-            self.screen.set_focus(line)
+            line.focus_line()
         else:
-            line.value = text
+            line.text = text
             self.focus_contents()
 
     def action_unfilter(self) -> None:
         """Clear the filter; without one, the mark."""
         if self.has_class("-filtered"):
-            self.query_one(FilterLine).value = ""
+            self.query_one(FilterLine).text = ""
             self.remove_class("-filtered")
         else:
             self._mark(None)
         self.focus_contents()
 
-    @on(Input.Changed, "#runs-filter-line")
-    def _filter_changed(self, event: Input.Changed) -> None:
+    @on(FilterLine.Typed)
+    def _filter_typed(self, event: FilterLine.Typed) -> None:
         event.stop()
-        self._search = event.value.strip()
+        self._search = event.text
         self.refill()
 
-    @on(Input.Submitted, "#runs-filter-line")
-    def _filter_entered(self, event: Input.Submitted) -> None:
+    @on(FilterLine.Entered)
+    def _filter_entered(self, event: FilterLine.Entered) -> None:
         event.stop()
-        if not event.value.strip():
+        if not self._search:
             self.remove_class("-filtered")
         self.focus_contents()
 
-    def _say(self, words: str) -> None:
-        self.query_one("#runs-filter-said", Static).update(words)
-
-    def action_filter_move(self, lines: int) -> None:
-        """Up and down in the filter line move the list."""
-        self.listed.action_move(lines)
+    @on(FilterLine.MoveWanted)
+    def _filter_moves(self, event: FilterLine.MoveWanted) -> None:
+        event.stop()
+        self.listed.action_move(event.lines)
 
     # Keys.
 

@@ -9,7 +9,8 @@ def pane_tabs(panes: list[tuple[str, bool]]) -> Content:
     """panes: title, and whether it is in front."""
     return Content("").join(
         Content.styled(
-            f" {number} {title} ", "$foreground on $primary 30% bold" if front else "$foreground-muted"
+            f" {number} {title} ",
+            "$foreground on $primary 30% bold" if front else "$foreground-muted",
         )
         for number, (title, front) in enumerate(panes, 1)
     )
