@@ -23,6 +23,7 @@ from mlxterp_engine.models.calls import (
 )
 from mlxterp_engine.tracing.attention import Kernel, as_heads, from_heads
 from mlxterp_engine.tracing.interventions import Edit
+from mlxterp_engine.tracing.rotating import oldest_row
 from mlxterp_engine.tracing.sites import HEAD_KINDS, NEEDS, Site
 
 import mlx.core as mx
@@ -71,7 +72,7 @@ def forward(
     Without a cache such an edit is refused.
     """
     _refuse_missing(anatomy, [*record, *(edit.site for edit in edits)])
-    run = _Pass(set(record), edits, ids.shape[1], offset, cache is not None)
+    run = _Pass(set(record), edits, ids.shape[1], offset, cache)
     options = dict(net_kwargs or {})
     if cache is not None:
         options["cache"] = cache
@@ -105,7 +106,12 @@ class _Pass:
     """What is recorded and edited in one pass, and where the pass is."""
 
     def __init__(
-        self, record: set[Site], edits: Sequence[Edit], tokens: int, offset: int, cached: bool
+        self,
+        record: set[Site],
+        edits: Sequence[Edit],
+        tokens: int,
+        offset: int,
+        cache: Sequence[Any] | None,
     ) -> None:
         self.record = record
         self.edits: dict[Site, list[Edit]] = {}
@@ -113,7 +119,8 @@ class _Pass:
             self.edits.setdefault(edit.site.whole, []).append(edit)
         self.tokens = tokens
         self.offset = offset
-        self.cached = cached
+        self.cache = cache
+        self.cached = cache is not None
         self.recorded: dict[Site, mx.array] = {}
         self.consumed: set[Edit] = set()
         self.block: int | None = None
@@ -271,17 +278,49 @@ class _Pass:
             return original(*args, **kwargs)
         at = {kind: Site(kind, self.block) for kind in HEAD_KINDS}
         call = Kernel.from_call(args, kwargs)
-        q, k, v = (
-            self.visit(at[kind], array)
-            for kind, array in (("attn.q", call.q), ("attn.k", call.k), ("attn.v", call.v))
-        )
+        self._refuse_other_widths(call, self.attention)
+        oldest = 0
+        if self.cached and self.touches(at["attn.k"], at["attn.v"], at["attn.pattern"]):
+            oldest = oldest_row(self.cache, call.k)
+        q = self.visit(at["attn.q"], call.q)
+        k = self._visit_turned(at["attn.k"], call.k, -oldest, axis=-2)
+        v = self._visit_turned(at["attn.v"], call.v, -oldest, axis=-2)
         if not self.touches(at["attn.pattern"]):
             return self.visit(at["attn.z"], original(q, k, v, *args[3:], **kwargs))
         call = Kernel(q, k, v, call.scale, call.mask, call.sinks)
         before = call.pattern()
-        pattern = self.visit(at["attn.pattern"], before)
+        pattern = self._visit_turned(at["attn.pattern"], before, -oldest, axis=-1)
         z = call.read(pattern) if pattern is not before else original(q, k, v, *args[3:], **kwargs)
         return self.visit(at["attn.z"], z)
+
+    def _visit_turned(self, site: Site, value: mx.array, turn: int, axis: int) -> mx.array:
+        """Visit an array whose sources stand turned by some rows, in the order of positions.
+
+        A copy: a cache writes its next keys into the very array that it handed out.
+        """
+        if not self.touches(site):
+            return value
+        before = mx.roll(value, turn, axis) if turn else mx.array(value)
+        after = self.visit(site, before)
+        if after is before:
+            return value
+        return mx.roll(after, -turn, axis) if turn else after
+
+    def _refuse_other_widths(self, call: Kernel, attention: Attention) -> None:
+        """Latent attention reads its cache compressed when it gets one token alone: what the
+        kernel is given and puts out is then of another basis. Its pattern is the same."""
+        usual = (attention.d_head, attention.d_value)
+        widths = (call.q.shape[-1], call.v.shape[-1])
+        if widths == usual and call.k.shape[1] == attention.kv_heads:
+            return
+        for kind in ("attn.q", "attn.k", "attn.v", "attn.z"):
+            site = Site(kind, self.block)
+            if self.touches(site):
+                raise BadInput(
+                    f"this model shows {site} in another form when it reads from its cache for one "
+                    f"token alone ({widths[kind in ('attn.v', 'attn.z')]} wide, compressed); take "
+                    "attn.pattern or attn_out, or run without a cache"
+                )
 
     def _written_out(self, index: int, attention: Attention) -> Iterator[tuple[Any, Around]]:
         """v and z of an attention whose softmax stands in the model's file, as heads."""
