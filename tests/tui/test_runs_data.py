@@ -10,6 +10,7 @@ from mlxterp_tui.panes import runs_text
 from mlxterp_tui.panes.runs_tree import UNFOLDED_AT_MOST, Entry, arranged
 from mlxterp_tui.recorded import run_number, with_tags
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -150,6 +151,11 @@ class TestDetail:
         shown = runs_text.detail(record()).plain
         assert "top_k       7" in shown
         assert "seed" not in shown
+
+    def test_a_line_break_in_a_parameter_stays_in_its_line(self):
+        request = {"name": "logit-lens", "model": "m", "prompt": "a", "target": "\n"}
+        told = msgspec.structs.replace(record(), request=request)
+        assert "target ⏎" in runs_text.summary(told).plain.replace("'", "")
 
     def test_why_it_failed_is_said(self):
         shown = runs_text.detail(record(state="failed", reason="out of memory")).plain

@@ -153,7 +153,9 @@ class Recorded:
         if name is not None:
             app.main.action_show_pane(name)
         pane = None if name is None else app.main.pane
-        again = await app.runs.answer(request, pane, Recording(parent=run))
+        again = await app.runs.answer(
+            request, pane, Recording(parent=run, hypothesis=app.hypothesis)
+        )
         if again is None:
             raise RunFailed(f"run {run} ran again, but was not recorded; nothing can be compared")
         await self._compare(run, again, f"run {again}, run {run} again")

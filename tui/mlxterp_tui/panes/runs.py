@@ -238,6 +238,9 @@ class RunsPane(Pane):
         self.query_one("#runs-detail", VerticalScroll).scroll_home(animate=False)
         self.query_one("#runs-strip", Static).update(summary)
 
+    def suggested_name(self) -> str:
+        return f"run-{self.run_id}" if self.run_id else "runs"
+
     def _need_run(self) -> int:
         if self.run_id is None:
             raise BadInput("no run is under the cursor; run something first, or esc the filter")

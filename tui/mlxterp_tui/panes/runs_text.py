@@ -299,7 +299,9 @@ def _note_line(record: RunRecord) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "none"
-    return quoted(value) if isinstance(value, str) and " " in value else str(value)
+    if isinstance(value, str) and (" " in value or not value.isprintable()):
+        return quoted(value)
+    return " ".join(str(value).split())
 
 
 def _row(name: str, value: str) -> Content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -94,9 +95,11 @@ def failure(check: Check) -> str:
 
 
 def short(number: float) -> str:
-    """`3e-5`, `0`, `0.12`: one significant digit below 0.01, two above."""
+    """`3e-5`, `0`, `0.12`: one significant digit below 0.01, two above; `nan` and `inf` too."""
     if number == 0:
         return "0"
+    if not math.isfinite(number):
+        return str(number)
     if abs(number) >= 0.01:
         return f"{number:.2g}"
     mantissa, exponent = f"{number:.0e}".split("e")
