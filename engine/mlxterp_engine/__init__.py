@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlxterp_engine.experiments import Attention, Generate, LogitLens, Trace
     from mlxterp_engine.interpretable import InterpretableModel
-    from mlxterp_engine.notebook.head_scores import head_scores, repeated_random_tokens
     from mlxterp_engine.running import Run, run
+    from mlxterp_engine.techniques.head_scores import head_scores, repeated_random_tokens
     from mlxterp_engine.tracing import interventions
     from mlxterp_engine.tracing.generation import Sampling
     from mlxterp_engine.tracing.pattern_scores import (
@@ -41,11 +41,11 @@ _WHERE = {
     "attention_patterns": "mlxterp_engine.tracing.trace",
     "duplicate_token_score": "mlxterp_engine.tracing.pattern_scores",
     "first_token_score": "mlxterp_engine.tracing.pattern_scores",
-    "head_scores": "mlxterp_engine.notebook.head_scores",
+    "head_scores": "mlxterp_engine.techniques.head_scores",
     "induction_score": "mlxterp_engine.tracing.pattern_scores",
     "interventions": "mlxterp_engine.tracing",
     "previous_token_score": "mlxterp_engine.tracing.pattern_scores",
-    "repeated_random_tokens": "mlxterp_engine.notebook.head_scores",
+    "repeated_random_tokens": "mlxterp_engine.techniques.head_scores",
     "run": "mlxterp_engine.running",
 }
 

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from mlxterp_engine.experiments.card import card_from
 from mlxterp_engine.reproductions import shelf
-from mlxterp_engine.reproductions.card import card_from
 from mlxterp_engine.runlog.log import RunLog
 
 import pytest

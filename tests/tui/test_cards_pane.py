@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput, Price, Step
+from mlxterp_engine.experiments.card import VERDICTS, Card, card_from, card_json
+from mlxterp_engine.experiments.reproductions import REPRODUCTIONS
 from mlxterp_engine.reproductions import shelf
-from mlxterp_engine.reproductions.card import VERDICTS, Card, card_from, card_json
 from mlxterp_engine.reproductions.card_markdown import card_markdown, ours_in_words
-from mlxterp_engine.reproductions.catalogue import REPRODUCTIONS
 from mlxterp_engine.worker.protocol import Finished
 from mlxterp_engine.worker.tasks import CardMade, Reproduce
 from mlxterp_tui.folders import state_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from mlxterp_engine.reproductions.card import Card, Claim, Curve, Ours, Paper
+from mlxterp_engine.experiments.card import Card, Claim, Curve, Ours, Paper
 
 BAR = 40  # columns
 FROM_MEMORY = " (quoted from memory)"

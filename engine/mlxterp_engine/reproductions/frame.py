@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mlxterp_engine.experiments import AnyPart, AnyRequest, Price, Result, Started, Step
+from mlxterp_engine.experiments.card import Claim, Curve, verdicts_in_words
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.reproductions.card import Claim, Curve, verdicts_in_words
 from mlxterp_engine.worker.tasks import Reproduce
 
 import numpy as np

@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlxterp_engine.experiments.card import Claim, Curve, Ours, Paper
 from mlxterp_engine.reproductions.bootstrap import Estimate, estimate, interval
-from mlxterp_engine.reproductions.card import Claim, Curve, Ours, Paper
 from mlxterp_engine.reproductions.logit_lens_figures import (
     Figures,
     depth_of_agreement,

@@ -26,11 +26,11 @@ from mlxterp_engine.experiments import (
     Step,
     parameters_of,
 )
+from mlxterp_engine.experiments.card import Card
+from mlxterp_engine.experiments.reproductions import TAG, entry
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.models.load import available_memory
 from mlxterp_engine.reproductions import shelf, writing
-from mlxterp_engine.reproductions.card import Card
-from mlxterp_engine.reproductions.catalogue import TAG, entry
 from mlxterp_engine.reproductions.frame import Reproduced, Reproduction, Working
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording

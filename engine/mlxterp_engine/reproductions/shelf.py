@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import BadInput
-from mlxterp_engine.reproductions.card import Card, card_from
+from mlxterp_engine.experiments.card import Card, card_from
 from mlxterp_engine.worker import folders
 
 import msgspec

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput, Result
+from mlxterp_engine.experiments.card import Card, card_json
 from mlxterp_engine.models.cache import put_in_place
-from mlxterp_engine.reproductions.card import Card, card_json
 from mlxterp_engine.reproductions.card_markdown import card_markdown
 from mlxterp_engine.reproductions.shelf import FIGURES, JSON, MARKDOWN
 from mlxterp_engine.techniques.npz import write_npz

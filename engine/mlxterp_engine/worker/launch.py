@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 from mlxterp_engine.experiments import RunFailed
 from mlxterp_engine.worker import folders, log_file
 
-WORKBENCH = "mlxterp_engine.techniques.workbench:Workbench"
+WORKBENCH = "mlxterp_engine.worker.workbench:Workbench"
 WORKBENCH_VARIABLE = "MLXTERP_WORKBENCH"
 IDLE_VARIABLE = "MLXTERP_IDLE_SECONDS"
 ANOTHER_RUNS = 75  # exit status of an engine that found the place taken

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import AnyRequest, ModelCard, Result
+from mlxterp_engine.experiments.card import Card
+from mlxterp_engine.experiments.reproductions import entry
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Device, DTypeChoice, check_range
-from mlxterp_engine.reproductions.card import Card
-from mlxterp_engine.reproductions.catalogue import entry
 
 import msgspec
 

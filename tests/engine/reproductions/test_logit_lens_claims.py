@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlxterp_engine.reproductions.card import VERDICTS
+from mlxterp_engine.experiments.card import VERDICTS
 from mlxterp_engine.reproductions.logit_lens_claims import Setting, claims, curves
 from mlxterp_engine.reproductions.logit_lens_figures import (
     Figures,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput, Contract, LogitLens, Result, Step
+from mlxterp_engine.experiments.card import card_from, card_json
 from mlxterp_engine.reproductions import logit_lens, making, shelf
-from mlxterp_engine.reproductions.card import card_from, card_json
 from mlxterp_engine.reproductions.card_markdown import bar_chart, card_markdown
 from mlxterp_engine.reproductions.frame import blocked_by, faults
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.techniques.execute import execute
 from mlxterp_engine.techniques.npz import read_npz
-from mlxterp_engine.techniques.workbench import Workbench
 from mlxterp_engine.worker.tasks import CardMade, OpenModel, Reproduce
+from mlxterp_engine.worker.workbench import Workbench
 
 import numpy as np
 import pytest

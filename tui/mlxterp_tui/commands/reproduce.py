@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, cast
 
 from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.experiments.card import Card, Claim, card_json
+from mlxterp_engine.experiments.reproductions import REPRODUCTIONS, Entry
 from mlxterp_engine.experiments.request import DEVICE_CHOICES, DTYPE_CHOICES
 from mlxterp_engine.reproductions import shelf
-from mlxterp_engine.reproductions.card import Card, Claim, card_json
 from mlxterp_engine.reproductions.card_markdown import ours_in_words, paper_in_words
-from mlxterp_engine.reproductions.catalogue import REPRODUCTIONS, Entry
 from mlxterp_engine.worker.blocking import BlockingEngine
 from mlxterp_engine.worker.tasks import CardMade, OpenModel, Reproduce
 from mlxterp_tui.amounts import price_in_words, seconds

@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from mlxterp_engine.experiments import BadInput, EngineError, RunCancelled
+from mlxterp_engine.experiments.card import Card, card_json
+from mlxterp_engine.experiments.reproductions import REPRODUCTIONS, TAG
 from mlxterp_engine.reproductions import shelf
-from mlxterp_engine.reproductions.card import Card, card_json
 from mlxterp_engine.reproductions.card_markdown import card_markdown
-from mlxterp_engine.reproductions.catalogue import REPRODUCTIONS, TAG
 from mlxterp_engine.worker.protocol import ENDED
 from mlxterp_engine.worker.tasks import CardMade, Reproduce
 from mlxterp_tui.drawn import Drawn

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from mlxterp_engine.reproductions.card import VERDICTS, Card, Claim, Curve, Verdict
+from mlxterp_engine.experiments.card import VERDICTS, Card, Claim, Curve, Verdict
+from mlxterp_engine.experiments.reproductions import Entry
 from mlxterp_engine.reproductions.card_markdown import (
     bar_chart,
     figure,
     ours_in_words,
     paper_in_words,
 )
-from mlxterp_engine.reproductions.catalogue import Entry
 from mlxterp_tui.amounts import seconds
 
 from textual.content import Content

@@ -1,4 +1,4 @@
-"""The reproductions there are. A new one is a line here and a file of its own."""
+"""The papers whose experiments can be run again: a line here, and a file in `reproductions/`."""
 
 from __future__ import annotations
 

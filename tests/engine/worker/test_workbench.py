@@ -3,7 +3,6 @@
 import shutil
 
 from mlxterp_engine.experiments import BadInput, LogitLens, LogitLensRow, Result, Started
-from mlxterp_engine.techniques.workbench import Workbench
 from mlxterp_engine.worker.tasks import (
     Examine,
     Examined,
@@ -12,6 +11,7 @@ from mlxterp_engine.worker.tasks import (
     ModelsListed,
     OpenModel,
 )
+from mlxterp_engine.worker.workbench import Workbench
 
 import pytest
 
