@@ -33,7 +33,7 @@ from mlxterp_tui.screens.prompt import PromptPane
 from mlxterp_tui.screens.reader import CopyWanted, Reader
 from mlxterp_tui.session import Connect, Session
 from mlxterp_tui.troubles import Troubles
-from mlxterp_tui.widgets import dirty_spans
+from mlxterp_tui.widgets import dirty_spans, escape_keys
 from mlxterp_tui.widgets.colour_depth import colour_system, depth_of, use_colour_system
 from mlxterp_tui.widgets.paint import textual_theme
 
@@ -352,6 +352,7 @@ def _no_color(no_color: bool) -> dict[str, str]:
 def main(arguments: AppArguments) -> int:
     """Run the app until the user leaves; the exit status."""
     dirty_spans.install()
+    escape_keys.install()
     app = MlxterpApp(arguments)
     app.run()
     return app.return_code or 0
