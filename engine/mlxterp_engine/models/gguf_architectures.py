@@ -19,6 +19,7 @@ MLP = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 PRE_NORMS = ("input_layernorm", "post_attention_layernorm")
 POST_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
 QK_NORMS = ("self_attn.q_norm", "self_attn.k_norm")
+SANDWICH_NORMS = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Architecture:
     """How one `general.architecture` lies in a file and what mlx-lm calls it.
 
     interleaved: q and k rows are stored for RoPE over neighbouring pairs, and have to be put
-    back in two halves. block: the modules of a block. extra: config keys of its own.
+    back in two halves. norms_plus_one: the file holds RMSNorm's factor 1 + weight, mlx-lm the
+    weight. block: the modules of a block. extra: config keys of its own.
     """
 
     model_type: str
     interleaved: bool
+    norms_plus_one: bool = False
     block: tuple[str, ...] = ATTENTION + MLP + PRE_NORMS
     extra: Callable[[GGUF, str], Config] = lambda file, prefix: {}
 
@@ -45,6 +48,29 @@ def _granite(file: GGUF, prefix: str) -> Config:
     return {ours: required(file, f"{prefix}.{theirs}") for ours, theirs in keys.items()}
 
 
+def _gemma3(file: GGUF, prefix: str) -> Config:
+    """Gemma 3 (arXiv:2503.19786). What the files leave out stands here as llama.cpp has it."""
+    for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+        if cap := file.get(f"{prefix}.{key}"):
+            raise BadInput(f"{file.path}: {prefix}.{key} is {cap}; mlx-lm's Gemma 3 caps nothing")
+    return {
+        "rope_theta": float(required(file, f"{prefix}.rope.freq_base")),
+        "rope_local_base_freq": float(file.get(f"{prefix}.rope.freq_base_swa", 10000.0)),
+        "sliding_window": _number(file, f"{prefix}.attention.sliding_window"),
+        "sliding_window_pattern": _number(file, f"{prefix}.attention.sliding_window_pattern", 6),
+        "query_pre_attn_scalar": _gemma3_query_scalar(file, prefix),
+    }
+
+
+def _gemma3_query_scalar(file: GGUF, prefix: str) -> int:
+    """Scores are divided by its root: d_head, but d_model / heads in the 27B, whose 62 blocks
+    are the only sign of it in a file."""
+    if _number(file, f"{prefix}.block_count") != 62:
+        return _number(file, f"{prefix}.attention.key_length")
+    width = _number(file, f"{prefix}.embedding_length")
+    return width // _number(file, f"{prefix}.attention.head_count")
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     "llama": Architecture("llama", interleaved=True),
     "qwen2": Architecture("qwen2", interleaved=False),
@@ -54,6 +80,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "granite": Architecture("granite", interleaved=True, extra=_granite),
     "smollm3": Architecture("smollm3", interleaved=True),
+    "gemma3": Architecture(
+        "gemma3_text",
+        interleaved=False,
+        norms_plus_one=True,
+        block=ATTENTION + MLP + PRE_NORMS + SANDWICH_NORMS + QK_NORMS,
+        extra=_gemma3,
+    ),
 }
 
 

@@ -34,10 +34,14 @@ class GGUFModel:
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """(mlx-lm parameter name, float32 values), one tensor in memory at a time.
 
-        Exact: every stored scale is taken in float32.
+        Exact: every stored scale is taken in float32. Norms stored plus one are rounded once,
+        by less than 1e-7 of the factor or of 1.
         """
+        _, architecture = architecture_of(self._file)
         for ours, theirs in self._names.items():
-            yield ours, self._file.read(theirs, self._row_order(ours, theirs))
+            values = self._file.read(theirs, self._row_order(ours, theirs))
+            shifted = architecture.norms_plus_one and ours.endswith("norm.weight")
+            yield ours, values - np.float32(1) if shifted else values
 
     def _row_order(self, ours: str, theirs: str) -> np.ndarray | None:
         _, architecture = architecture_of(self._file)

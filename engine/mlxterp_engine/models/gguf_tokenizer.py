@@ -208,10 +208,12 @@ def merges_from_scores(
     ids = {token: i for i, token in enumerate(tokens) if types[i] in (NORMAL, USER_DEFINED, UNUSED)}
     merges = []
     for token, i in ids.items():
-        if types[i] == NORMAL:
-            splits = ((token[:at], token[at:]) for at in range(1, len(token)))
-            known = ((ids[a], ids[b], a, b) for a, b in splits if a in ids and b in ids)
-            merges += [(-scores[i], i, *pair) for pair in sorted(known)]
+        if types[i] != NORMAL:
+            continue
+        for at in range(1, len(token)):
+            a, b = token[:at], token[at:]
+            if a in ids and b in ids:
+                merges.append((-scores[i], i, ids[a], ids[b], a, b))
     return [(a, b) for *_, a, b in sorted(merges)]
 
 

@@ -43,7 +43,8 @@ def load_gguf_network(model: GGUFModel, place: Place) -> Generator[Step, None, N
         done = sum(array.size for _, array in weights) / model.parameters
         yield Step(min(done, 1.0), 1.0, "reading weights")
     try:
-        net.load_weights(weights)
+        # sanitize: Gemma 3 unembeds by its embeddings only when told so there
+        net.load_weights(list(net.sanitize(dict(weights)).items()))
     except ValueError as error:
         raise BadInput(f"{model.path} does not fit its own header: {error}") from None
     return network_of(net, model.config)

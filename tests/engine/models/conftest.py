@@ -20,32 +20,35 @@ BYTE_LEVEL = ["<|end|>", "<|start|>", *LETTERS, *(m.replace(" ", "") for m in ME
 Types = GGMLQuantizationType
 
 
-def shapes(bias: bool = False, norms: bool = False) -> dict[str, tuple[int, ...]]:
-    """The tensors of a tiny Llama by GGUF's names."""
-    head = WIDTH // HEADS
+def shapes(
+    bias: bool = False, norms: bool = False, post_norms: bool = False, head: int = WIDTH // HEADS
+) -> dict[str, tuple[int, ...]]:
+    """The tensors of a tiny Llama by GGUF's names. head: d_head."""
     block = {
         "attn_norm.weight": (WIDTH,),
         "ffn_norm.weight": (WIDTH,),
-        "attn_q.weight": (WIDTH, WIDTH),
+        "attn_q.weight": (HEADS * head, WIDTH),
         "attn_k.weight": (KV_HEADS * head, WIDTH),
         "attn_v.weight": (KV_HEADS * head, WIDTH),
-        "attn_output.weight": (WIDTH, WIDTH),
+        "attn_output.weight": (WIDTH, HEADS * head),
         "ffn_gate.weight": (INNER, WIDTH),
         "ffn_up.weight": (INNER, WIDTH),
         "ffn_down.weight": (WIDTH, INNER),
     }
     if bias:
-        block |= {"attn_q.bias": (WIDTH,)} | {
+        block |= {"attn_q.bias": (HEADS * head,)} | {
             f"attn_{x}.bias": (KV_HEADS * head,) for x in ("k", "v")
         }
     if norms:
         block |= {"attn_q_norm.weight": (head,), "attn_k_norm.weight": (head,)}
+    if post_norms:
+        block |= {"post_attention_norm.weight": (WIDTH,), "post_ffw_norm.weight": (WIDTH,)}
     blocks = {f"blk.{i}.{name}": shape for i in range(BLOCKS) for name, shape in block.items()}
     ends = {"token_embd.weight": (len(BYTE_LEVEL), WIDTH), "output_norm.weight": (WIDTH,)}
     return ends | blocks
 
 
-def random_tensors(seed: int = 0, **variant: bool) -> dict[str, np.ndarray]:
+def random_tensors(seed: int = 0, **variant: Any) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(seed)
     return {
         name: (draw.normal(size=shape) / 8 + (len(shape) == 1)).astype(np.float32)
