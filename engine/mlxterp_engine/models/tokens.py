@@ -147,7 +147,9 @@ class Tokens:
     def _one(self, text: str) -> int | None:
         """A vocabulary of pieces is asked by name: encoding would put a space in front."""
         if self._mark is not None:
-            return self._tokenizer.token_to_id(text.replace(" ", self._mark))
+            found = self._tokenizer.token_to_id(text.replace(" ", self._mark))
+            # a user-defined token, such as Gemma's runs of spaces, keeps them as spaces
+            return self._tokenizer.token_to_id(text) if found is None else found
         ids = self._plain(text)
         return ids[0] if len(ids) == 1 else None
 

@@ -17,6 +17,7 @@ TRAINING = """the capital of France is Paris, and the capital of Spain is Madrid
 naïve cafés open at 7:30; they close at 19:45 — or so they say
 when Mary and John went to the store, John gave a drink to Mary
 """.splitlines()
+USER_DEFINED = ["▁▁", "▁▁▁", "▁▁▁▁", "<td>"]
 TEXTS = [
     "the capital of France is Paris",
     "  two spaces,  three   spaces and a trailing one ",
@@ -42,12 +43,26 @@ def sentence_piece(tmp_path_factory) -> sentencepiece.SentencePieceProcessor:
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "m.model"))
 
 
+@pytest.fixture(scope="module")
+def gemma_like(tmp_path_factory) -> sentencepiece.SentencePieceProcessor:
+    """As Gemma has it: no space put in front, and runs of spaces are user-defined pieces."""
+    folder = tmp_path_factory.mktemp("gemma")
+    (folder / "text.txt").write_text("\n".join(TRAINING * 30))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text.txt"), model_prefix=str(folder / "m"), vocab_size=400,
+        model_type="bpe", byte_fallback=True, split_digits=True, minloglevel=2,
+        normalization_rule_name="identity", remove_extra_whitespaces=False,
+        character_coverage=1.0, add_dummy_prefix=False, user_defined_symbols=USER_DEFINED,
+    )  # fmt: skip
+    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "m.model"))
+
+
 def as_gguf(model: sentencepiece.SentencePieceProcessor, **flags: bool):
     def add(writer: GGUFWriter) -> None:
         size = model.get_piece_size()
         writer.add_tokenizer_model("llama")
         writer.add_tokenizer_pre("default")
-        writer.add_token_list([model.id_to_piece(i) for i in range(size)])
+        writer.add_token_list([stored(model.id_to_piece(i)) for i in range(size)])
         writer.add_token_scores([model.get_score(i) for i in range(size)])
         writer.add_token_types([kind(model, i) for i in range(size)])
         for flag, value in flags.items():
@@ -56,7 +71,14 @@ def as_gguf(model: sentencepiece.SentencePieceProcessor, **flags: bool):
     return add
 
 
+def stored(piece: str) -> str:
+    """llama.cpp's converter writes user-defined pieces as the text that they match."""
+    return piece.replace("▁", " ") if piece in USER_DEFINED else piece
+
+
 def kind(model: sentencepiece.SentencePieceProcessor, i: int) -> int:
+    if model.id_to_piece(i) in USER_DEFINED:
+        return 4
     if model.is_unknown(i):
         return 2
     return 3 if model.is_control(i) else 6 if model.is_byte(i) else 1
@@ -74,6 +96,25 @@ def test_sentencepiece_ids_are_sentencepieces_own(tiny_gguf, sentence_piece, tex
     assert ids == [1, *sentence_piece.encode(text)]
     assert found.decode(ids[1:]) == text
     assert found.encode(text, bos="off") == ids[1:]
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "<td>Paris    <td> 7", "         x", "a <t d>  b"])
+def test_user_defined_pieces_are_cut_as_sentencepiece_cuts_them(tiny_gguf, gemma_like, text):
+    path = tiny_gguf(tokenizer=as_gguf(gemma_like, add_space_prefix=False))
+    found = Tokens.of(vocabulary(path))
+
+    ids = found.encode(text, bos="off")
+    assert ids == gemma_like.encode(text)
+    assert found.decode(ids) == text
+
+
+def test_a_user_defined_piece_is_one_token_by_its_text(tiny_gguf, gemma_like):
+    path = tiny_gguf(tokenizer=as_gguf(gemma_like, add_space_prefix=False))
+    found = Tokens.of(vocabulary(path))
+
+    assert [found.single(text) for text in ("   ", "<td>", " the")] == [
+        gemma_like.piece_to_id(piece) for piece in ("▁▁▁", "<td>", "▁the")
+    ]
 
 
 def test_sentencepiece_strings_are_exact(tiny_gguf, sentence_piece):
