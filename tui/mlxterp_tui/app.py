@@ -35,12 +35,14 @@ from mlxterp_tui.session import Connect, Session
 from mlxterp_tui.troubles import Troubles
 from mlxterp_tui.widgets import dirty_spans, escape_keys
 from mlxterp_tui.widgets.colour_depth import colour_system, depth_of, use_colour_system
+from mlxterp_tui.widgets.no_controls import NO_CONTROLS
 from mlxterp_tui.widgets.paint import textual_theme
 
 import msgspec
 from textual import on, work
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import LineFilter
 
 if TYPE_CHECKING:
     from mlxterp_tui.recorded import Recorded
@@ -76,10 +78,14 @@ class MlxterpApp(App[None]):
         self.session = Session(connect, self.engagement.changed)
         self.runs = Runs(self)
         self.logbook = logbook or Logbook()
+        self.logbook.tell = self._log_mended
         self.hypothesis = ""
         self.troubles = Troubles(self.notify)
         self.key_overrides: dict[str, str] = {}
         self._wanted_theme = arguments.theme or self.config.theme
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), NO_CONTROLS]
 
     def get_default_screen(self) -> MainScreen:
         return MainScreen()
@@ -90,7 +96,13 @@ class MlxterpApp(App[None]):
         self._dress()
         self.key_overrides, key_troubles = accepted(self.config.keys)
         self.set_keymap(self.key_overrides)
-        remembering = [self.remembering.trouble] if self.remembering.trouble else []
+        remembering = [
+            trouble
+            for trouble in (
+                self.remembering.trouble, self.prompts.trouble, self.commands.trouble
+            )
+            if trouble
+        ]  # fmt: skip
         self.troubles.of_files(
             [
                 *self._config_troubles, *key_troubles, *self.appearance.library.troubles,
@@ -140,6 +152,10 @@ class MlxterpApp(App[None]):
 
     def tell(self, sentence: str) -> None:
         self.notify(sentence, markup=False)
+
+    def _log_mended(self, notice: str) -> None:
+        if self.is_open:
+            self.troubles.of_files([notice])
 
     def action_errors(self) -> None:
         self.push_screen(Reader("errors", troubles_text(list(self.troubles))))

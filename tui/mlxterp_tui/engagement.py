@@ -76,7 +76,7 @@ class Engagement:
             return
         app.main.redraw()
         if app.session.log_trouble:
-            app.troubles.once(RunFailed(f"runs are not recorded: {app.session.log_trouble}"))
+            app.troubles.once(RunFailed(app.session.log_trouble))
         lost = app.session.lost
         if lost is not None and lost is not self._told_of:
             self._told_of = lost

@@ -39,9 +39,13 @@ class Known(NamedTuple):
 
 
 class Logbook:
-    """Opens the log when it is first wanted, and again after that has failed."""
+    """Opens the log when it is first wanted, and again when that failed or its files are gone.
+
+    tell: what had to be mended to open it, in words.
+    """
 
     def __init__(self, open_log: Callable[[], RunLog] | None = None) -> None:
+        self.tell: Callable[[str], None] = lambda notice: None
         self._open_log = open_log or _open_log
         self._log: RunLog | None = None
 
@@ -57,10 +61,15 @@ class Logbook:
     ) -> T:
         """What a question comes to, asked in the log's own thread: `ask(RunLog.record, 42)`."""
 
-        def asked() -> T:
-            return question(self._opened(), *args, **kwargs)
+        loop = asyncio.get_running_loop()
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, asked)
+        def asked() -> T:
+            log, notice = self._opened()
+            if notice:
+                loop.call_soon_threadsafe(self.tell, notice)
+            return question(log, *args, **kwargs)
+
+        return await loop.run_in_executor(self._thread, asked)
 
     async def known(self, run: int) -> Known:
         return await self.ask(lambda log: Known(log.record(run), log.children(run)))
@@ -77,10 +86,12 @@ class Logbook:
         """Let the thread end; what is being read may finish."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _opened(self) -> RunLog:
-        if self._log is None:
-            self._log = self._open_log()
-        return self._log
+    def _opened(self) -> tuple[RunLog, str]:
+        """(the log, what was mended just now). One whose files are gone would lose what is said."""
+        if self._log is not None and self._log.is_there:
+            return self._log, ""
+        self._log = self._open_log()
+        return self._log, self._log.notice
 
 
 def _open_log() -> RunLog:

@@ -102,7 +102,7 @@ class Runs:
         name = str(request.__struct_config__.tag)
         await self._stop_older()
         if pane is None:
-            job = await app.session.submit(request, recording)
+            job = await self._submitted(request, recording)
             await self._follow(job, name, lambda parts: None)
             return app.session.run_of(job)
         await pane.prepare()
@@ -153,10 +153,7 @@ class Runs:
             job = self._pane_job = await asked
             pane.stored = pane.recorded_as = None
             self._app.main.redraw()
-            outcome = await self._follow(
-                job, name, lambda parts: pane.show(parts, self._app.session.card)
-            )
-            pane.recorded_as = self._app.session.run_of(job)
+            outcome = await self._shown_in(pane, job, name)
             pane.finish(cast(Result, outcome))
             self._app.keep_session()
         except RunCancelled:
@@ -165,6 +162,16 @@ class Runs:
         except EngineError as error:
             pane.end("failed", str(error))
             raise
+
+    async def _shown_in(self, pane: Pane, job: Job, name: str) -> Outcome:
+        """However it ends, the pane knows its number: what was cancelled is kept, too."""
+        try:
+            return await self._follow(
+                job, name, lambda parts: pane.show(parts, self._app.session.card)
+            )
+        finally:
+            if job is self._pane_job:
+                pane.recorded_as = self._app.session.run_of(job)
 
     async def _follow(self, job: Job, name: str, show: Callable[[list[Progress]], None]) -> Outcome:
         """Keep the row under the pane up to date while the job runs."""

@@ -86,8 +86,9 @@ class RunLog:
         log = cls(folder, connection)
         if wrong or _is_empty(connection):
             found = upkeep.read_in_results(connection, folder)
-            if was_there and (wrong or found):
-                log.notice = _notice(path, wrong or "it was empty", found)
+            if wrong or found:
+                why = wrong or ("it was empty" if was_there else "it was gone")
+                log.notice = _notice(path, why, found)
         presence.sweep(folder)
         upkeep.settle(connection, folder)
         upkeep.purge(connection, folder)
@@ -345,7 +346,8 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def _notice(path: Path, wrong: str, found: int) -> str:
-    return f"the research log {path}: {wrong}; {found} runs were read in from the results beside it"
+    runs = "1 run was" if found == 1 else f"{found} runs were"
+    return f"the research log {path}: {wrong}; {runs} read in from the results beside it"
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ _held: dict[Path, tuple[int, str]] = {}  # folder -> (process, name); a fork is 
 def presence(folder: Path) -> str:
     """This process's name in the log of this folder, locked from now on until it ends."""
     process, name = _held.get(folder, (0, ""))
-    if process != os.getpid():
+    if process != os.getpid() or not _file(folder, name).exists():  # somebody took it away
         name = _claim(folder / ALIVE)
         _held[folder] = os.getpid(), name
     return name
@@ -29,7 +29,7 @@ def presence(folder: Path) -> str:
 def is_alive(folder: Path, name: str) -> bool:
     """Whether the process of that name still lives."""
     try:
-        handle = os.open(folder / ALIVE / f"{name}{SUFFIX}", os.O_RDONLY)
+        handle = os.open(_file(folder, name), os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
@@ -46,6 +46,10 @@ def sweep(folder: Path) -> None:
     for path in (folder / ALIVE).glob(f"*{SUFFIX}"):
         if not is_alive(folder, path.stem):
             path.unlink(missing_ok=True)
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / ALIVE / f"{name}{SUFFIX}"
 
 
 def _claim(folder: Path) -> str:

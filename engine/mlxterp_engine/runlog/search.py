@@ -11,6 +11,7 @@ from mlxterp_engine.experiments import BadInput
 
 _FIGURE = re.compile(r"([a-z_]\w*)(<=|>=|!=|<|>|=)([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)", re.I)
 _BEGUN = ("experiment", "state")  # found while they are still being typed
+MOST_TERMS = 100  # SQLite's expressions are at most 1000 deep
 _AGO = re.compile(r"(\d{1,4})([hdw])")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 _NAMED = ("model", "tag", "since", "until")
@@ -25,7 +26,10 @@ class Condition(NamedTuple):
 
 def conditions(search: str) -> Iterator[Condition]:
     """All of them have to hold. Words are looked for anywhere, in any case."""
-    for term in search.split():
+    terms = search.split()
+    if len(terms) > MOST_TERMS:
+        raise BadInput(f"a search of {len(terms)} words; give at most {MOST_TERMS}")
+    for term in terms:
         name, colon, value = term.partition(":")
         figure = _FIGURE.fullmatch(term)
         if figure:

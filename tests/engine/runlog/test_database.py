@@ -1,6 +1,7 @@
 """What an older, newer, foreign, empty, locked or full database comes to."""
 
 import contextlib
+import shutil
 import sqlite3
 
 from mlxterp_engine.experiments import BadInput
@@ -220,3 +221,19 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match=r"file/runs can't be made.*MLXTERP_HOME"):
         RunLog.open(tmp_path / "file" / "runs")
+
+
+def test_results_without_a_database_are_read_in_and_it_is_said(log, folder):
+    run = done(log)
+    for path in folder.glob("runs.db*"):
+        path.unlink()
+    with RunLog.open(folder) as again:
+        assert "it was gone; 1 run was read in" in again.notice
+        assert again.result(run)
+
+
+def test_a_writer_whose_presence_was_taken_away_makes_it_anew(log, folder):
+    log.begin(request())
+    shutil.rmtree(folder / "alive")
+    run = log.begin(request())
+    assert log.record(run).state == "running"

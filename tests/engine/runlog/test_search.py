@@ -44,3 +44,9 @@ def test_today_and_yesterday_begin_at_midnight():
 def test_what_is_no_date_is_refused_with_what_is(said):
     with pytest.raises(BadInput, match=r"is no date; .* today, yesterday, or 3h, 2d, 1w ago"):
         moment(said)
+
+
+def test_a_search_of_too_many_words_is_refused_in_words(log):
+    assert log.lines(search="word " * 100) == []
+    with pytest.raises(BadInput, match="a search of 101 words; give at most 100"):
+        log.lines(search="word " * 101)

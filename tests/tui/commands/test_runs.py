@@ -211,6 +211,7 @@ def test_the_list_is_narrowed_by_everything_that_narrows_it(runs):
 
 def test_the_list_for_people_has_a_line_a_run(runs):
     assert runs("list").startswith("no runs; each experiment leaves one: ")
+    assert runs("list", "--search", "nothing").startswith("no run matches; ")
     run = kept("rows 1\nof two lines", headline="' Paris'", said=Recording(tags=("a", "b")))
     heading, line = runs("list").splitlines()
     assert heading.split() == [

@@ -196,3 +196,11 @@ def test_a_log_that_had_to_be_mended_is_said(cli, log, run, tmp_path):
     status, _, err = cli(run, "--out", tmp_path / "a.md")
     assert status == 0
     assert "was put aside as" in err
+
+
+def test_a_script_is_written_even_where_the_result_is_lost(cli, log, run, tmp_path):
+    """It needs the request and the figures, and is what such a run is got back with."""
+    upkeep.result_path(log.folder, run).unlink()
+    status, _, err = cli(run, "--out", tmp_path / "again.py")
+    assert (status, "is missing" in err) == (0, True)
+    assert "FIGURES" in (tmp_path / "again.py").read_text()

@@ -42,9 +42,16 @@ def _list(given: Namespace) -> int:
         )
     if given.json:
         print(as_json([{name: getattr(line, name) for name in LISTED} for line in lines]))
-    else:
+    elif lines or not _narrowed(given):
         print(runs_table(lines))
+    else:
+        print("no run matches; leave something out of what was asked for")
     return 0
+
+
+def _narrowed(given: Namespace) -> bool:
+    asked = (given.experiment, given.search, given.tag, given.since, given.until)
+    return given.deleted or any(asked)
 
 
 def _show(given: Namespace) -> int:

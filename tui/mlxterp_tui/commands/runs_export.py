@@ -30,6 +30,7 @@ from mlxterp_tui.logbook import Stored
 
 ABOUT = "a run as a file, or many as a notebook of Markdown"
 LARGEST = Size(1000, 1000)
+NEED_NO_RESULT = ("md", "py")
 
 
 def options(parser: Parser) -> None:
@@ -80,13 +81,14 @@ def _file(given: Namespace, name: str) -> int:
         )
     out = _out(given.out, name)
     with opened() as log:
-        stored = taken(log, given.ids[0]) if name != "md" else _told(log, given.ids[0])
+        run = given.ids[0]
+        stored = _told(log, run) if name in NEED_NO_RESULT else taken(log, run)
     _write(out, written(name, stored, given.size))
     return 0
 
 
 def _told(log: RunLog, run: int) -> Stored:
-    """A report can be written even where the result is gone."""
+    """Whatever is known of the run, even where its result is gone."""
     stored, trouble = known(log, run)
     if trouble:
         print(trouble, file=sys.stderr)

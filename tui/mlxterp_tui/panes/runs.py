@@ -127,7 +127,8 @@ class RunsPane(Pane):
     def recall(self, remembered: Mapping[str, Any]) -> None:
         run, turned = remembered.get("run"), remembered.get("turned")
         self._wanted = run if isinstance(run, int) else None
-        self._turned = {one for one in turned if isinstance(one, int)} if turned else set()
+        known = turned if isinstance(turned, list) else []
+        self._turned = {one for one in known if isinstance(one, int)}
 
     # What is listed.
 

@@ -28,8 +28,10 @@ WIDE, WIDER = 100, 150
 SHARED = ("name", "model", "prompt")
 DEFAULTS: dict[str, Any] = {
     "seed": 0, "bos": "auto", "chat": False, "device": "auto", "dtype": "auto",
+    "intervention": [],
 }  # fmt: skip
 EXPERIMENT, MODEL, PROMPT, WHEN, TAGS = 15, 16, 36, 6, 24
+NAME = 12  # columns of a field's name in the detail
 Line = tuple[str, Content]
 
 
@@ -299,13 +301,17 @@ def _note_line(record: RunRecord) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_value, value)) or "none"
     if isinstance(value, str) and (" " in value or not value.isprintable()):
         return quoted(value)
     return " ".join(str(value).split())
 
 
 def _row(name: str, value: str) -> Content:
-    return Content.assemble((f"{name:<12}", "$foreground-muted"), value)
+    """Further lines of the value stand under its first."""
+    lined = value.replace("\n", f"\n{'':<{NAME}}")
+    return Content.assemble((f"{name:<{NAME - 1}} ", "$foreground-muted"), lined)
 
 
 def _lines(rows: Sequence[Content]) -> Content:

@@ -161,6 +161,7 @@ Example: The capital of France is
         self.add_class("-lines")
         self.query_one("#prompt-row").mount(editor, before="#token-count")
         editor.focus()
+        self.count_soon()  # an editor tells of changes, not of what it begins with
 
     def _close_editor(self, text: str) -> None:
         self.query("#prompt-editor").remove()
