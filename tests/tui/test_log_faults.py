@@ -10,6 +10,7 @@ from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_engine.worker import folders
 from mlxterp_engine.worker.protocol import LogTrouble
+from mlxterp_tui.__main__ import main
 from mlxterp_tui.logbook import Logbook
 
 import pytest
@@ -103,3 +104,18 @@ class TestWords:
             await screen.sees("5 tokens")
             screen.app.main.prompt.text = "two\nlines"
             await screen.sees("two⏎lines")
+
+
+class TestFolders:
+    async def test_an_export_into_the_home_of_nobody_is_refused(self, opened):
+        async with opened() as screen:
+            await screen.press("escape")
+            await screen.command("export ~no_such_user/x.md")
+            await screen.until(lambda: any("~no_such_user" in n for n in screen.notices))
+
+    @pytest.mark.parametrize("words", [("runs", "export", "1"), ("runs", "show", "1")])
+    def test_the_command_line_refuses_it_in_words(self, words, capsys):
+        with RunLog.open() as log:
+            failed(log)
+        assert main([*words, "--out", "~no_such_user/x.npz"]) == 2
+        assert "~no_such_user" in capsys.readouterr().err

@@ -342,7 +342,7 @@ class MlxterpApp(App[None]):
 
     def action_export(self, name: str) -> None:
         """Write the pane, once the `:` line that asked for it is gone from the picture."""
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         self.main.call_after_refresh(lambda: self.run_worker(export(self, path), group="export"))
 
     # The end.

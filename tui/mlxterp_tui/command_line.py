@@ -87,7 +87,7 @@ def _check_choice(word: str, argument: str, allowed: Sequence[str]) -> None:
     if argument not in allowed:
         raise BadInput(
             f":{word} {argument} is not known{_closest(argument, allowed)}; "
-            f"there are: {', '.join(allowed)}"
+            f"there are: {', '.join(allowed) or 'none'}"
         )
 
 

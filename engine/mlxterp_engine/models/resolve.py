@@ -40,7 +40,7 @@ def resolve(reference: str, cache: Path | None = None) -> Located:
     Relative paths are taken from the working folder.
     """
     cache = cache or models_folder()
-    path = Path(reference).expanduser()
+    path = Path(os.path.expanduser(reference))
     if reference in CATALOGUE:
         _refuse_two_meanings(reference, path)
         return of_catalogue(CATALOGUE[reference], cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -183,7 +184,7 @@ def _place(word: str, words: str, text: str) -> Place:
 
 def _vector(file: str, text: str) -> mx.array:
     """The array `vector` of a .npz file, in float32."""
-    path = Path(file).expanduser()
+    path = Path(os.path.expanduser(file))
     try:
         arrays = np.load(path, allow_pickle=False)
         if isinstance(arrays, np.ndarray):

@@ -16,7 +16,7 @@ def seen_from(folder: str, task: Task) -> Task:
     model = getattr(task, "model", None)
     if model is None or not _is_path(model, folder):
         return task
-    path = os.path.join(folder, Path(model).expanduser())
+    path = os.path.join(folder, os.path.expanduser(model))
     return msgspec.structs.replace(task, model=os.path.abspath(path))
 
 

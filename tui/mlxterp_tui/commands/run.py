@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from mlxterp_engine.experiments import (
@@ -166,4 +166,4 @@ def _first_line(kind: type[Request]) -> str:
 
 
 def absolute(out: str | None) -> str | None:
-    return None if out is None else str(Path(out).expanduser().absolute())
+    return None if out is None else os.path.abspath(os.path.expanduser(out))

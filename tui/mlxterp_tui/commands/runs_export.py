@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from argparse import Namespace
@@ -104,7 +105,7 @@ def _lines(given: Namespace) -> int:
 
 
 def _notebook(given: Namespace) -> int:
-    folder = Path(given.out).expanduser()
+    folder = Path(os.path.expanduser(given.out))
     with opened() as log:
         runs = _runs(log, given)
         done = write_notebook(folder, (known(log, run) for run in runs), given.beside)
@@ -133,7 +134,7 @@ def _runs(log: RunLog, given: Namespace) -> list[int]:
 def _out(out: str, name: str) -> Path | None:
     """None for standard output."""
     if out != STANDARD_OUTPUT:
-        return checked_file(Path(out).expanduser())
+        return checked_file(Path(os.path.expanduser(out)))
     if not FORMATS[name].is_text:
         raise BadInput(f"{name} is no text to print; name a file, e.g. --out run.{name}")
     return None
