@@ -18,11 +18,13 @@ from mlxterp_engine.models.calls import (
     with_argument,
     with_first_array,
 )
+from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
+
+EXPERTS = mlx_lm_file("models.switch_layers")
 
 SUMS = ("attn_out", "mlp_out", "resid_mid")
 INSIDE = (*SUMS, "mlp.post", "attn")
@@ -227,7 +229,8 @@ def _is_linear(call: Call, width: int | None = None) -> bool:
 
 
 def _has_experts(call: Call) -> bool:
-    return any(isinstance(c.module, SwitchLinear | QuantizedSwitchLinear) for c in call.within())
+    kinds = EXPERTS.SwitchLinear, EXPERTS.QuantizedSwitchLinear
+    return any(isinstance(c.module, kinds) for c in call.within())
 
 
 def _no_neurons(block: Call) -> str:

@@ -103,7 +103,8 @@ def _unreachable(repo: str, error: BaseException) -> str:
 
 
 def _say(**message: Any) -> int:
-    print(json.dumps(message), flush=True)
+    sys.stdout.write(json.dumps(message) + "\n")  # in one piece: several threads speak at once
+    sys.stdout.flush()
     return 2
 
 

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 
 import mlx.core as mx
-from mlx_lm.models.cache import CacheList, RotatingKVCache
+
+CACHES = mlx_lm_file("models.cache")
 
 
 def oldest_row(caches: Iterable[Any] | None, k: mx.array) -> int:
@@ -33,18 +35,18 @@ def oldest_row(caches: Iterable[Any] | None, k: mx.array) -> int:
     return 0
 
 
-def _rings(caches: Iterable[Any] | None) -> Iterator[RotatingKVCache]:
+def _rings(caches: Iterable[Any] | None) -> Iterator[Any]:
     for cache in caches or ():
-        if isinstance(cache, CacheList):
+        if isinstance(cache, CACHES.CacheList):
             yield from _rings(cache.caches)
-        elif isinstance(cache, RotatingKVCache):
+        elif isinstance(cache, CACHES.RotatingKVCache):
             yield cache
 
 
-def _has_wrapped(cache: RotatingKVCache) -> bool:
+def _has_wrapped(cache: Any) -> bool:
     """Whether it goes on writing in the middle: behind that stands the oldest row."""
     return cache._idx < min(cache.offset, _rows(cache))
 
 
-def _rows(cache: RotatingKVCache) -> int:
+def _rows(cache: Any) -> int:
     return 0 if cache.keys is None else cache.keys.shape[2]
