@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -172,3 +174,19 @@ def test_offline_is_respected(small_hub, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE is set; unset it, or give a folder" in refusal("owner/tiny", tmp_path)
     assert small_hub.sent == []
+
+
+def test_what_several_threads_report_at_once_stays_a_line_each():
+    """Files are fetched side by side; a line in pieces could not be read by who waits."""
+    script = """
+from concurrent.futures import ThreadPoolExecutor
+from mlxterp_engine.models.hub_download import _say
+with ThreadPoolExecutor(8) as threads:
+    list(threads.map(lambda done: _say(done=done, total=4000), range(4000)))
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert sorted(json.loads(line)["done"] for line in told.stdout.splitlines()) == list(
+        range(4000)
+    )
