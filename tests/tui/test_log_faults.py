@@ -119,3 +119,11 @@ class TestFolders:
             failed(log)
         assert main([*words, "--out", "~no_such_user/x.npz"]) == 2
         assert "~no_such_user" in capsys.readouterr().err
+
+
+async def test_a_run_that_could_not_be_recorded_says_so_in_its_row(opened):
+    async with opened() as screen:
+        assert "not saved" not in screen.text
+        screen.engine._notify(LogTrouble("the run is not recorded: the disk is full"))
+        screen.app.show_run()
+        await screen.sees("not saved: E says why")

@@ -1,16 +1,18 @@
 """What the runs pane says of itself."""
 
 EMPTY = """\
-No runs yet. Everything that is asked of a model is kept here: what was asked, of which weights,
-what came out, and how it was checked. Nothing leaves this machine.
+No runs yet. Everything that is asked of a model is kept here: what was
+asked, of which weights, what came out, and how it was checked. Nothing
+leaves this machine.
 
-    1, then i, type a prompt, Enter      your first run
-    :hypothesis TEXT                     what you expect, written down before the next run
-    mlxterp-tui run logit-lens …         runs of the command line appear here, too"""
+    1, then i, type a prompt, Enter   your first run
+    :hypothesis TEXT                  what you expect of the next run
+    mlxterp-tui run logit-lens …      the command line's runs come here, too"""
 NOTHING_FOUND = """\
 No run matches. Words are looked for in prompt, model, tags, note and outcome. Also:
 
-    experiment:logit-lens   model:smol   tag:ioi   state:failed   since:2d   until:2026-11-20
+    experiment:logit-lens   model:smol   tag:ioi   state:failed
+    since:2d                until:2026-11-20
     kl_middle>5             a figure of the run, with < or >
 
 Esc in the line above clears it."""

@@ -195,10 +195,19 @@ class MainScreen(Screen[None]):
 
     def show_checks(self) -> None:
         """No job runs: the pane's own checks and cost."""
-        run = self.pane.recorded_as
-        saved = "" if run is None or self.pane.stored else f"run {run} saved"
-        cost = " · ".join(filter(None, [self.pane.cost, saved]))
+        cost = " · ".join(filter(None, [self.pane.cost, self._saved]))
         self.run_line.show_checks(self.pane.contracts, cost)
+
+    @property
+    def _saved(self) -> str:
+        """What the log has of the run in front; a notice once told why it has nothing."""
+        pane = self.pane
+        if pane.stored:
+            return ""
+        if pane.recorded_as is not None:
+            return f"run {pane.recorded_as} saved"
+        missing = pane.result is not None and self.app.session.log_trouble
+        return "not saved: E says why" if missing else ""
 
     def _draw_status(self, width: int, height: int) -> Content:
         app = self.app
