@@ -4,20 +4,23 @@
     pytest -m oracle tests/engine/architectures/test_transformers.py
 
 Tiny random models are saved by transformers and opened by us; every site that a hook reaches
-there is compared, and two edits are made on both sides. The text is longer than the sliding
+there is compared, and four edits are made on both sides. The text is longer than the sliding
 windows. Measured with transformers 5.23 and mlx-lm 0.32.2, as max|difference| / max|reference|:
-60 architectures, 2515 arrays, 2e-6 at most, and 5e-6 with Gemma 4's unscaled scores.
+62 architectures, 2599 arrays, 2e-6 at most, 5e-6 with Gemma 4's unscaled scores, and 1.6e-5 where
+the libraries take another epsilon (minicpm3).
 
 Where the libraries themselves differ, the configurations step around it. mlx-lm, against
 transformers:
 
 - knows no sliding window in mixtral, starcoder2, phi3, phimoe, dots1 and gemma2, and none that
   covers all blocks in mistral and ministral3
-- takes the exact GELU in gemma, its tanh form in gpt_neox
+- takes the exact GELU in gemma, gpt_bigcode and starcoder2, its tanh form in gpt_neox, whatever the
+  configuration says
 - rotates whole heads in glm, whatever partial_rotary_factor says
 - takes the softmax over the chosen experts alone in jamba; never norms their weights in qwen2_moe
 - has no final_logit_softcapping in gemma3_text, and rounds its embeddings' scale to bfloat16
-- norms latent queries and keys with rms_norm_eps in glm4_moe_lite and youtu_llm, not with 1e-6
+- norms latent queries and keys with rms_norm_eps in glm4_moe_lite and youtu_llm, with 1e-5 in
+  minicpm3, not with 1e-6
 - leaves out key_multiplier in falcon_h1, and attention_in_multiplier of its values
 - leaves out the bias that chooses experts in ernie4_5_moe (not compared here)
 """
@@ -42,9 +45,9 @@ from engine.architectures.transformers_families import FAMILIES
 
 pytestmark = pytest.mark.oracle
 
-# Of the largest entry: two libraries in float32 differ by some roundings (6e-8) a block. A wrong
-# head, mask or multiplier costs a tenth and more.
-TOLERANCE = 1e-5
+# Of the largest entry: two libraries in float32 differ by some roundings (6e-8) a block, and by an
+# epsilon in minicpm3 (1.5e-5). A wrong head, mask or multiplier costs a hundredth and more.
+TOLERANCE = 3e-5
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def test_the_paths_of_the_table_lead_somewhere(pair):
     assert {kind for kind, path in named.items() if path} <= {_kind(site) for site in pair.seen}
 
 
-@pytest.mark.parametrize("kind", ["resid_post", "attn.z"])
+@pytest.mark.parametrize("kind", ["attn.z", "attn_out", "mlp_out", "resid_post"])
 def test_an_edit_changes_the_logits_as_the_same_edit_in_transformers(pair, kind):
     from engine.architectures import transformers_models as models
 

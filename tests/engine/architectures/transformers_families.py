@@ -226,6 +226,7 @@ FAMILIES: dict[str, Family] = {
             | {"llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 8}
         }
     ),
+    "minicpm3": Family(LATENT | {"v_head_dim": 8}, OWN["minicpm3"], times=0.7),
     "mistral": Family(WIDE),
     "mixtral": Family(WIDE, neurons=""),
     "nemotron": Family(PARTIAL | {"hidden_act": "relu2"}, HALF),
@@ -261,6 +262,11 @@ FAMILIES: dict[str, Family] = {
     "qwen3_next": Family(
         RECURRENT | PARTIAL,
         HALF | {"full_attention_interval": 2},
+        attn_out="linear_attn or self_attn",
+    ),
+    "qwen3_5_text": Family(
+        RECURRENT | PARTIAL,
+        {"model_type": "qwen3_5", "full_attention_interval": 2},
         attn_out="linear_attn or self_attn",
     ),
     "recurrent_gemma": Family(

@@ -56,7 +56,7 @@ def run(
 ) -> dict[str, torch.Tensor]:
     """One pass: what transformers computes, by the address that we give it.
 
-    changes: at resid_post and attn.z, what the model shall go on with.
+    changes: at attn.z, attn_out, mlp_out and resid_post, what the model shall go on with.
     """
     family, watch = FAMILIES[name], _Watch(changes or {})
     blocks = next(m for m in net.modules() if isinstance(m, nn.ModuleList) and len(m) == LAYERS)
