@@ -127,3 +127,14 @@ async def test_a_run_that_could_not_be_recorded_says_so_in_its_row(opened):
         screen.engine._notify(LogTrouble("the run is not recorded: the disk is full"))
         screen.app.show_run()
         await screen.sees("not saved: E says why")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_long_prompt_leaves_the_pane_its_room(opened, size):
+    """Three rows of tokens, and a sign that there are more."""
+    async with opened(size=size) as screen:
+        await screen.sees("5 tokens")
+        screen.app.main.prompt.show_tokens([f" token{n}" for n in range(500)], list(range(500)))
+        await screen.sees("›")
+        assert screen.app.main.pane.size.height >= size[1] // 2
+        assert screen.app.main.prompt.tokens.size.height <= 6

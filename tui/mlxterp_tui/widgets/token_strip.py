@@ -218,12 +218,17 @@ class TokenStrip(Widget, can_focus=True):
             if chip.line == line:
                 segments += self._chip(chip, part)
         strip = Strip(segments).crop(self._left).adjust_cell_length(width, self.rich_style)
-        return strip if self.wrap else self._with_edges(strip, y == 0)
+        if self.wrap:
+            return self._with_edges(strip, part == 0, False, self._is_last_with_more(line))
+        return self._with_edges(strip, y == 0, self._left > 0, self._left + width < self._length)
 
-    def _with_edges(self, strip: Strip, first: bool) -> Strip:
+    def _is_last_with_more(self, line: int) -> bool:
+        """Whether tokens go on below this line, where there is no room for them."""
+        return line == self.size.height // self._line_height - 1 < self._chips[-1].line
+
+    def _with_edges(self, strip: Strip, first: bool, left: bool, right: bool) -> Strip:
         """A sign at each end beyond which there are more tokens."""
         style, width = self.get_component_rich_style("token-strip--id"), self.size.width
-        left, right = self._left > 0, self._left + width < self._length
         return Strip.join(
             [
                 Strip([Segment("‹" if first else " ", style)] if left else []),
