@@ -138,3 +138,28 @@ async def test_a_long_prompt_leaves_the_pane_its_room(opened, size):
         await screen.sees("›")
         assert screen.app.main.pane.size.height >= size[1] // 2
         assert screen.app.main.prompt.tokens.size.height <= 6
+
+
+async def test_the_last_run_deleted_comes_back_with_u(opened):
+    """The list is hidden while it is empty; the pane's keys still work."""
+    with RunLog.open() as log:
+        run = failed(log)
+    async with opened() as screen:
+        await to_runs(screen)
+        await screen.until(lambda: screen.app.main.run_in_front == run)
+        await screen.press("d")
+        await screen.sees("No runs yet")
+        await screen.press("u")
+        await screen.until(lambda: screen.app.main.run_in_front == run, "the run back")
+
+
+async def test_escape_clears_a_filter_that_nothing_matches(opened):
+    with RunLog.open() as log:
+        run = failed(log)
+    async with opened() as screen:
+        await to_runs(screen)
+        await screen.until(lambda: screen.app.main.run_in_front == run)
+        await screen.command("filter-by nothing-at-all")
+        await screen.sees("No run matches")
+        await screen.press("escape")
+        await screen.until(lambda: screen.app.main.run_in_front == run, "the whole list")

@@ -32,13 +32,15 @@ HEADING = f" {'reproduction':<{NAME}} {'last card':<{WHEN}} claims"
 CHART_ROOM = 18  # columns beside a bar: the layer and the value
 
 NONE_YET = """\
-No card of {title} yet. A card sets a paper's figures beside this model's, with controls, and a
-verdict that follows from a written rule. "Not reproduced" is one of the verdicts.
+No card of {title} yet. A card sets a paper's figures beside
+this model's, with controls, and a verdict that follows from a written
+rule. "Not reproduced" is one of the verdicts.
 
     {paper}
     {about}
 
-    r makes the card in full (minutes on a CPU), f a fast one on fewer texts; x stops either.
+    r makes the card in full (minutes on a CPU), f a fast one on fewer
+    texts; x stops either.
     Without a screen: mlxterp-tui reproduce {name}"""
 
 

@@ -59,13 +59,14 @@ class RunsPane(Pane):
     #runs-columns { height: 1; color: $text-muted; }
     #runs-body { height: 1fr; }
     #runs-list { width: 1fr; }
-    #runs-empty { display: none; width: 1fr; padding: 1 2; color: $text-muted; }
+    #runs-empty { display: none; width: 1fr; padding: 1 2 1 1; color: $text-muted; }
     #runs-detail { display: none; width: 46; margin: 0 0 0 2; scrollbar-size-vertical: 1; }
     #runs-strip { display: none; height: auto; max-height: 5; background: $surface; padding: 0 1;
                   text-wrap: nowrap; text-overflow: ellipsis; }
     RunsPane.-column #runs-detail, RunsPane.-strip #runs-strip { display: block; }
     RunsPane.-empty #runs-empty { display: block; }
-    RunsPane.-empty #runs-list, RunsPane.-empty #runs-columns { display: none; }
+    RunsPane.-empty #runs-list { width: 1; height: 1; }  /* hidden, it would lose the keys */
+    RunsPane.-empty #runs-columns { display: none; }
     RunsPane.-empty #runs-strip, RunsPane.-empty #runs-detail { display: none; }
     FilterLine { display: none; }
     RunsPane.-filtered FilterLine { display: block; }
@@ -92,8 +93,8 @@ class RunsPane(Pane):
         yield FilterLine()
         yield Drawn(self._draw_columns, id="runs-columns")
         with Horizontal(id="runs-body"):
-            yield Static(EMPTY, id="runs-empty")
             yield LongList(self._draw_line, id="runs-list")
+            yield Static(EMPTY, id="runs-empty")
             with VerticalScroll(id="runs-detail", can_focus=False):
                 yield Static(id="runs-known")
         yield Static(id="runs-strip")

@@ -7,7 +7,7 @@ leaves this machine.
 
     1, then i, type a prompt, Enter   your first run
     :hypothesis TEXT                  what you expect of the next run
-    mlxterp-tui run logit-lens …      the command line's runs come here, too"""
+    mlxterp-tui run logit-lens …      those of the command line, too"""
 NOTHING_FOUND = """\
 No run matches. Words are looked for in prompt, model, tags, note and outcome. Also:
 
