@@ -24,8 +24,8 @@ def log_folder(home: Path) -> Path:
     return folders.data_folder() / "runs"
 
 
-def failed(log: RunLog, **said: str) -> int:
-    run = log.begin(LogitLens(prompt="x"), Said(**said))
+def failed(log: RunLog, note: str = "", hypothesis: str = "") -> int:
+    run = log.begin(LogitLens(prompt="x"), Said(note=note, hypothesis=hypothesis))
     log.failed(run, "it was to fail")
     return run
 

@@ -195,3 +195,15 @@ class TestWords:
     def test_a_run_has_a_number(self, words):
         with pytest.raises(BadInput, match="is no number of a run"):
             run_number(words)
+
+
+def test_a_hypothesis_of_several_lines_stands_under_its_first():
+    shown = runs_text.detail(record(hypothesis="one\ntwo")).plain
+    assert "expected    one\n            two" in shown
+
+
+def test_a_name_as_long_as_its_column_keeps_its_distance_and_lists_read_as_words():
+    request = {"name": "trace", "sites": ["embed", "a b"], "intervention": ["embed:zero"]}
+    shown = runs_text.detail(msgspec.structs.replace(record(), request=request)).plain
+    assert "sites       embed, 'a b'" in shown
+    assert "intervention embed:zero" in shown
