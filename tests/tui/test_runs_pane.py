@@ -293,6 +293,17 @@ class TestReplay:
             await screen.until(lambda: any("ffffffffffff… and are" in n for n in screen.notices))
             assert len(screen.engine.asked) == asked
 
+    async def test_a_model_made_in_python_can_not_be_run_again_from_here(
+        self, opened, add, recording
+    ):
+        add(model=msgspec.structs.replace(recording.card, provenance="given as a module"))
+        async with opened() as screen:
+            await to_runs(screen)
+            asked = len(screen.engine.asked)
+            await screen.press("r")
+            await screen.until(lambda: any("made in Python" in n for n in screen.notices))
+            assert len(screen.engine.asked) == asked
+
     async def test_r_on_a_stored_lens_replays_it(self, opened, add, log):
         run = add()
         async with opened(log=log) as screen:

@@ -15,6 +15,7 @@ from mlxterp_engine.experiments import (
     request_from,
 )
 from mlxterp_engine.runlog.record import Recording, RunRecord
+from mlxterp_engine.runlog.replay import request_of
 from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes import runs_text
 from mlxterp_tui.panes.pane import Pane
@@ -146,7 +147,8 @@ class Recorded:
     async def _replay(self, run: int) -> None:
         app = self._app
         record = (await app.logbook.known(run)).record
-        request = asked_by(record)
+        request_of(record)  # refuses in words what can't be run again
+        request = asked_by(record)  # on the device of this engine: the model stays open
         self._adopt(record.request)
         await self._same_weights(record)
         name = pane_showing(str(record.request["name"]))

@@ -56,10 +56,8 @@ class Workspaces:
         except OSError as error:
             return Remembered(), f"session {path} could not be read ({error.strerror}); a fresh one"
         except (ValueError, msgspec.MsgspecError) as error:
-            aside = path.with_name(path.name + UNREADABLE)
-            path.replace(aside)
             return Remembered(), (
-                f"session {path} could not be read ({error}); a fresh one; it lies in {aside}"
+                f"session {path} could not be read ({error}); a fresh one; {_put_aside(path)}"
             )
         return found, ""
 
@@ -121,3 +119,13 @@ def checked(name: str) -> str:
             "and begins with a letter or digit"
         )
     return name
+
+
+def _put_aside(path: Path) -> str:
+    """So that the next session does not write over it. In words, what became of it."""
+    aside = path.with_name(path.name + UNREADABLE)
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"it stays where it is ({error.strerror})"
+    return f"it lies in {aside}"

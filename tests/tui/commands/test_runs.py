@@ -277,8 +277,9 @@ def test_a_note_is_replaced(runs, refused):
     assert "TEXT is missing" in refused("runs", "note", run)
 
 
-def test_a_deleted_run_is_gone_until_it_is_restored(runs):
+def test_a_deleted_run_is_gone_until_it_is_restored(runs, refused):
     run = kept()
+    assert f"run {run} was not deleted" in refused("runs", "restore", run)
     assert f"runs restore {run}" in runs("delete", run)
     assert ids(runs("list", "--json")) == []
     assert ids(runs("list", "--json", "--deleted")) == [run]

@@ -110,6 +110,8 @@ def _delete(given: Namespace) -> int:
 
 def _restore(given: Namespace) -> int:
     with opened() as log:
+        if not log.record(given.id).deleted:
+            raise BadInput(f"run {given.id} was not deleted; there is nothing to restore")
         log.restore(given.id)
     print(f"run {given.id} restored")
     return 0
