@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import AnyPart, AnyRequest, Meta, Result, Started, Step
 from mlxterp_engine.experiments.request import Device, DTypeChoice
 from mlxterp_engine.interpretable import InterpretableModel
@@ -18,7 +19,6 @@ from mlxterp_engine.runlog.record import NOTHING_SAID, Recording
 from mlxterp_engine.runlog.recording import Known, Recorder, Steps, is_wanted
 from mlxterp_engine.techniques.execute import execute, price
 from mlxterp_engine.techniques.npz import to_numpy, write_npz
-from mlxterp_engine.worker import folders
 
 import msgspec
 import numpy as np

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import BadInput, LogitLens
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
-from mlxterp_engine.worker import folders
 from mlxterp_engine.worker.protocol import LogTrouble
 from mlxterp_tui.__main__ import main
 from mlxterp_tui.logbook import Logbook

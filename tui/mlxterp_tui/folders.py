@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mlxterp_engine.worker import folders
+from mlxterp_engine import folders
 
 
 def config_file() -> Path:

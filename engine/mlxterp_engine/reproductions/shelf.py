@@ -7,9 +7,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.card import Card, card_from
-from mlxterp_engine.worker import folders
 
 import msgspec
 

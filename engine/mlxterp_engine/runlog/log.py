@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import (
     AnyPart,
     Array,
@@ -39,7 +40,6 @@ from mlxterp_engine.runlog.record import (
     RunState,
     checked_tags,
 )
-from mlxterp_engine.worker import folders
 
 DATABASE = "runs.db"
 

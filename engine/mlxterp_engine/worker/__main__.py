@@ -11,8 +11,9 @@ import socket
 import sys
 from pathlib import Path
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import Result
-from mlxterp_engine.worker import folders, launch
+from mlxterp_engine.worker import launch
 from mlxterp_engine.worker.archive import Archive
 from mlxterp_engine.worker.runner import Workbench
 from mlxterp_engine.worker.server import IDLE_STOP, Server

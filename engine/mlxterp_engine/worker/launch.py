@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import RunFailed
-from mlxterp_engine.worker import folders, log_file
+from mlxterp_engine.worker import log_file
 
 WORKBENCH = "mlxterp_engine.worker.workbench:Workbench"
 WORKBENCH_VARIABLE = "MLXTERP_WORKBENCH"

@@ -11,8 +11,9 @@ import stat
 import subprocess
 import sys
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import LogitLens, Result, RunFailed
-from mlxterp_engine.worker import connection, folders, launch, log_file, peer, protocol
+from mlxterp_engine.worker import connection, launch, log_file, peer, protocol
 from mlxterp_engine.worker.archive import Archive
 from mlxterp_engine.worker.client import Engine, NoEngine
 from mlxterp_engine.worker.jobs import JobQueue

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import EngineError
 from mlxterp_engine.experiments.request import DEVICE_CHOICES
-from mlxterp_engine.worker import folders
 from mlxterp_engine.worker.blocking import BlockingEngine
 from mlxterp_engine.worker.tasks import Examine, Examined, Finding
 from mlxterp_tui import clipboard

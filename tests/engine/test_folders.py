@@ -1,8 +1,8 @@
 import os
 import stat
 
+from mlxterp_engine import folders
 from mlxterp_engine.experiments import BadInput
-from mlxterp_engine.worker import folders
 
 import pytest
 
