@@ -108,5 +108,5 @@ def test_what_numpy_lacks_is_widened(dtype, seen):
 
 def test_the_list_of_modules_above_is_whole():
     tops = {module.name for module in pkgutil.iter_modules(mlxterp_engine.__path__)}
-    light = {"backend", "openblas", "experiments", "worker", "corpora", "runlog"}
+    light = {"backend", "openblas", "experiments", "folders", "worker", "corpora", "runlog"}
     assert tops - light == set(WITH_MLX)
