@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from mlxterp_engine import folders
@@ -21,7 +22,8 @@ def state_file(name: str) -> Path:
 def write_whole(path: Path, data: bytes) -> None:
     """Write all of it or nothing: a temporary file beside it, flushed to disk and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    temporary = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)

@@ -31,6 +31,7 @@ class Remembering:
         self.name = checked(name)
         self.last, self.trouble = self.workspaces.load(self.name)
         self._kept = self.last
+        self._turn = asyncio.Lock()
         self.resumed = asyncio.Event()
 
     def setting(self, arguments: AppArguments, chosen: Config) -> Setting:
@@ -67,15 +68,16 @@ class Remembering:
 
     async def keep(self) -> None:
         """Write what has changed since it was last written. A failure is told once."""
-        now = self.snapshot()
-        if now == self._kept:
-            return
-        self._kept = now
-        try:
-            await asyncio.to_thread(self.workspaces.save, self.name, now)
-        except OSError as error:
-            reason = f"this session is not remembered: {error.strerror or error}"
-            self._app.troubles.once(BadInput(reason))
+        async with self._turn:  # what was asked for last is also written last
+            now = self.snapshot()
+            if now == self._kept:
+                return
+            self._kept = now
+            try:
+                await asyncio.to_thread(self.workspaces.save, self.name, now)
+            except OSError as error:
+                reason = f"this session is not remembered: {error.strerror or error}"
+                self._app.troubles.once(BadInput(reason))
 
     async def switch(self, name: str) -> None:
         """Leave this workspace as it stands for another one.
