@@ -43,6 +43,17 @@ class Request(
                 "model is empty; give a catalogue name, a folder, a .gguf file or a hub id"
             )
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The texts that the model reads, in the order in which the technique gets them."""
+        prompt = getattr(self, "prompt", None)
+        return () if prompt is None else (prompt,)
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for a line of a list: its first text, or what it is trained on."""
+        return self.prompts[0] if self.prompts else ""
+
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     if value not in choices:

@@ -109,7 +109,7 @@ def plan(model: InterpretableModel, task: Reproduce) -> Plan:
 def price(model: InterpretableModel, plan: Plan) -> Price:
     """The lens of each text, a second pass over each passage, and the bootstrap's logarithms."""
     prices = [
-        technique.price(model, request, Prompted(ids, []))
+        technique.price(model, request, [Prompted(ids, [])])
         for request, ids in zip(_requests(plan), plan.passage_ids + plan.fact_ids, strict=True)
     ]
     again = prices[: len(plan.passages)]

@@ -26,7 +26,7 @@ def enter(
         "experiment": began.request["name"],
         "model": str(began.request.get("model", "")),
         "state": "running",
-        "prompt": str(began.request.get("prompt", "")),
+        "prompt": _subject(began),
         "tags": rows.tags_column(recording.tags),
         "note": recording.note,
         "parent": recording.parent,
@@ -137,6 +137,11 @@ def known(run: int) -> int:
 
 def no_run(run: int) -> BadInput:
     return BadInput(f"there is no run {run}; list them: mlxterp-tui runs list")
+
+
+def _subject(began: rows.Began) -> str:
+    """Runs of before had one prompt each, and no subject."""
+    return str(began.request.get("prompt", "")) if began.subject is None else began.subject
 
 
 def _is_broken(meta: Meta) -> bool:

@@ -25,13 +25,14 @@ RECORD = (
 
 
 class Began(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run before anything is computed."""
+    """What is known of a run before anything is computed. subject: see `Request.subject`."""
 
     request: dict[str, Any]
     folder: str
     price: Price | None = None
     model: ModelCard | None = None
     tokens: list[list[str]] = msgspec.field(default_factory=list)
+    subject: str | None = None
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +56,12 @@ def began(
     request: Request, folder: str, price: Price | None, model: ModelCard | None, tokens: Any
 ) -> Began:
     return Began(
-        request=parameters_of(request), folder=folder, price=price, model=model, tokens=tokens
+        request=parameters_of(request),
+        folder=folder,
+        price=price,
+        model=model,
+        tokens=tokens,
+        subject=request.subject,
     )
 
 

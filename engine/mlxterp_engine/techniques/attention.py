@@ -14,7 +14,7 @@ from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments import Attention, BadInput, Contract, Price, Step
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.models.calls import calls_through
-from mlxterp_engine.techniques.findings import Findings, Prompted
+from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
 from mlxterp_engine.techniques.trace import LARGEST
 from mlxterp_engine.tracing.attention import per_query_head
 from mlxterp_engine.tracing.forward import Forward
@@ -42,16 +42,18 @@ def check(model: InterpretableModel, request: Attention) -> None:
         raise BadInput(f"the heads don't fit into one array: {words}; ask for them apart")
 
 
-def price(model: InterpretableModel, request: Attention, prompt: Prompted) -> Price:
+def price(model: InterpretableModel, request: Attention, prompts: Prompts) -> Price:
     """Two passes: one that records, and one on the rebuilt heads."""
+    (prompt,) = prompts
     size = COPIES * _bytes(model, request, prompt)
     return Price(2, 2 * model.pace.seconds(len(prompt.ids)), size)
 
 
 def run(
-    model: InterpretableModel, request: Attention, prompt: Prompted
+    model: InterpretableModel, request: Attention, prompts: Prompts
 ) -> Generator[Step, None, Findings]:
     """Block by block; rows are checked, and the attention rebuilt where the model shows v."""
+    (prompt,) = prompts
     _check_size(_bytes(model, request, prompt))
     layers = _layers(model, request)
     provable = [layer for layer in layers if _rebuildable(model, layer)]

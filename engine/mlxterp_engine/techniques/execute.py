@@ -20,7 +20,7 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.models.load import available_memory
-from mlxterp_engine.techniques.findings import Findings, Prompted
+from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
 from mlxterp_engine.techniques.registry import TECHNIQUES
 
 import mlx.core as mx
@@ -29,10 +29,10 @@ import numpy as np
 PACKAGES = ("mlxterp-tui", "mlx", "mlx-lm", "numpy", "tokenizers")
 
 
-def prompted(model: InterpretableModel, request: AnyRequest) -> Prompted:
-    """The request's prompt as the model reads it."""
-    ids = model.encode(request.prompt, request.bos, request.chat)
-    return Prompted(ids, model.tokens.strings(ids))
+def prompted(model: InterpretableModel, request: AnyRequest) -> list[Prompted]:
+    """The request's prompts as the model reads them."""
+    rows = [model.encode(text, request.bos, request.chat) for text in request.prompts]
+    return [Prompted(ids, model.tokens.strings(ids)) for ids in rows]
 
 
 def price(model: InterpretableModel, request: AnyRequest) -> Price:
@@ -43,20 +43,20 @@ def price(model: InterpretableModel, request: AnyRequest) -> Price:
 def execute(
     model: InterpretableModel, request: AnyRequest, load_seconds: float = 0.0
 ) -> Generator[Started | Step | AnyPart, None, Result]:
-    """Yields the prompt's tokens, then parts; returns the result with its contracts.
+    """Yields the prompts' tokens, then parts; returns the result with its contracts.
 
     Every model contract of the opening goes into `meta` beside those of the run itself.
     """
-    prompt = prompted(model, request)
+    prompts = prompted(model, request)
     technique = TECHNIQUES[type(request)]
     technique.check(model, request)
-    _check_memory(technique.price(model, request, prompt))
-    yield Started([prompt.ids], [prompt.tokens])
+    _check_memory(technique.price(model, request, prompts))
+    yield Started([prompt.ids for prompt in prompts], [prompt.tokens for prompt in prompts])
     mx.random.seed(request.seed)
     start = time.perf_counter()
-    findings = yield from technique.run(model, request, prompt)
+    findings = yield from technique.run(model, request, prompts)
     elapsed = time.perf_counter() - start
-    return _result(model, request, prompt, findings, load_seconds, elapsed)
+    return _result(model, request, prompts, findings, load_seconds, elapsed)
 
 
 def _check_memory(price: Price) -> None:
@@ -71,7 +71,7 @@ def _check_memory(price: Price) -> None:
 def _result(
     model: InterpretableModel,
     request: AnyRequest,
-    prompt: Prompted,
+    prompts: Prompts,
     findings: Findings,
     load_seconds: float,
     elapsed: float,
@@ -79,7 +79,7 @@ def _result(
     meta = Meta(
         experiment=parameters_of(request),
         model=model.card,
-        tokens=[prompt.tokens],
+        tokens=[prompt.tokens for prompt in prompts],
         versions={name: metadata.version(name) for name in PACKAGES},
         seed=request.seed,
         device=model.card.device,

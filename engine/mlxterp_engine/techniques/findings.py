@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,10 @@ class Prompted:
 
     ids: list[int]
     tokens: list[str]
+
+
+Prompts = Sequence[Prompted]
+"""The request's `prompts`, in their order; none where it reads a corpus."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques.findings import Findings, Prompted
+from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
 from mlxterp_engine.tracing.generation import (
     KEPT,
     TOLERANCE,
@@ -58,8 +58,9 @@ def _check_context(model: InterpretableModel, request: Generate) -> None:
         )
 
 
-def price(model: InterpretableModel, request: Generate, prompt: Prompted) -> Price:
+def price(model: InterpretableModel, request: Generate, prompts: Prompts) -> Price:
     """The prompt, each new token by itself, and the whole once more for the contract."""
+    (prompt,) = prompts
     card, pos, new = model.card, len(prompt.ids), request.max_tokens
     seconds = model.pace.seconds(pos) + new * model.pace.seconds(1) + model.pace.seconds(pos + new)
     compared = 2 * min(new, KEPT) + (pos + new if _behind_the_blocks(model, request) else 0)
@@ -76,9 +77,10 @@ def _behind_the_blocks(model: InterpretableModel, request: Generate) -> bool:
 
 
 def run(
-    model: InterpretableModel, request: Generate, prompt: Prompted
+    model: InterpretableModel, request: Generate, prompts: Prompts
 ) -> Generator[GeneratedToken | Step, None, Findings]:
     """Each token as it is drawn; then `cache_equals_full` on all of them."""
+    (prompt,) = prompts
     edits = [parse_edit(words, model.sites) for words in request.intervention]
     sampling = Sampling(
         request.temperature, request.top_p, request.top_k, request.min_p, request.seed

@@ -20,7 +20,7 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques.findings import Findings, Prompted
+from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
 from mlxterp_engine.tracing.proofs import TOLERANCES, relative_error
 from mlxterp_engine.tracing.sites import Site
 from mlxterp_engine.vocabulary import Reference, Summary, joined, reference, summarise
@@ -40,8 +40,9 @@ def check(model: InterpretableModel, request: LogitLens) -> None:
         raise BadInput(f"{model.card.reference} has no lens: {model.anatomy.missing['unembed']}")
 
 
-def price(model: InterpretableModel, request: LogitLens, prompt: Prompted) -> Price:
+def price(model: InterpretableModel, request: LogitLens, prompts: Prompts) -> Price:
     """One pass, and beside its own unembedding one for every other state."""
+    (prompt,) = prompts
     card, pos = model.card, len(prompt.ids)
     passes = 1 + card.layers * card.vocab_size * card.d_model / card.parameters
     final = 3 * pos * card.vocab_size * 4  # logits, their check through the lens, probabilities
@@ -51,9 +52,10 @@ def price(model: InterpretableModel, request: LogitLens, prompt: Prompted) -> Pr
 
 
 def run(
-    model: InterpretableModel, request: LogitLens, prompt: Prompted
+    model: InterpretableModel, request: LogitLens, prompts: Prompts
 ) -> Generator[LogitLensRow | Step, None, Findings]:
     """Rows as they are known, the last first: it is what the others are compared with."""
+    (prompt,) = prompts
     target = _target(model, request)
     layers = range(-1, model.card.layers)
     sites = _sites(model)

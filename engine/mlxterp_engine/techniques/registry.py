@@ -17,7 +17,7 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques import attention, generate, logit_lens, trace
-from mlxterp_engine.techniques.findings import Findings, Prompted
+from mlxterp_engine.techniques.findings import Findings, Prompts
 
 
 class Technique(Protocol):
@@ -27,10 +27,10 @@ class Technique(Protocol):
         """BadInput for what this model can't do, before anything is said to have begun."""
         ...
 
-    def price(self, model: InterpretableModel, request: Any, prompt: Prompted) -> Price: ...
+    def price(self, model: InterpretableModel, request: Any, prompts: Prompts) -> Price: ...
 
     def run(
-        self, model: InterpretableModel, request: Any, prompt: Prompted
+        self, model: InterpretableModel, request: Any, prompts: Prompts
     ) -> Generator[AnyPart | Step, None, Findings]: ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments import BadInput, Contract, Price, Step, Trace
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques.findings import Findings, Prompted
+from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
 from mlxterp_engine.tracing.proofs import relative_error
 from mlxterp_engine.tracing.sites import Site
 from mlxterp_engine.tracing.spoken import parse_edit
@@ -27,17 +27,19 @@ def check(model: InterpretableModel, request: Trace) -> None:
         parse_edit(words, model.sites)
 
 
-def price(model: InterpretableModel, request: Trace, prompt: Prompted) -> Price:
+def price(model: InterpretableModel, request: Trace, prompts: Prompts) -> Price:
     """Two passes: the recorded one, and the bare one that it is compared with."""
+    (prompt,) = prompts
     passes = 1 + RECORDING
     seconds = passes * model.pace.seconds(len(prompt.ids))
     return Price(passes, seconds, COPIES * _bytes(model, request, prompt))
 
 
 def run(
-    model: InterpretableModel, request: Trace, prompt: Prompted
+    model: InterpretableModel, request: Trace, prompts: Prompts
 ) -> Generator[Step, None, Findings]:
     """`trace_identity` is checked where nothing is edited; an edited run must differ."""
+    (prompt,) = prompts
     _check_size(_bytes(model, request, prompt))
     sites = model.sites.match(request.sites)
     edits = [parse_edit(words, model.sites) for words in request.intervention]

@@ -93,7 +93,7 @@ class Job:
             progress=self.progress,
             what=self.what,
             model=getattr(self.task, "model", ""),
-            prompt=getattr(self.task, "prompt", "")[:LONGEST_PROMPT],
+            prompt=getattr(self.task, "subject", "")[:LONGEST_PROMPT],
             price=self.price,
             submitted=self.submitted,
             started=self.started,

@@ -53,6 +53,11 @@ class Reproduce(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag
         entry(self.card)
         check_range("seed", self.seed, 0, 2**32 - 1)
 
+    @property
+    def subject(self) -> str:
+        """Which paper, for a line of a list."""
+        return entry(self.card).title
+
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of `models list`."""
