@@ -1,0 +1,1 @@
+"""Lenses that are fitted: their translators, how they are fitted, kept and measured."""
