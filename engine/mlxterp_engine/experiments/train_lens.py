@@ -79,7 +79,9 @@ class TrainRidgeLens(TrainLens, frozen=True, kw_only=True, tag="train-ridge-lens
 class LensStep(msgspec.Struct, frozen=True, kw_only=True, tag="lens-step"):
     """A training step. step: from 1. layers: as in `logit-lens`. loss: [layer], nats, the means
     over the step's tokens before it was taken. gradient_norm: over all translators, before clipping
-    at `clip`. tokens: read so far. seconds_left: to the end of the training.
+    at `clip`. tokens: read so far. seconds_left: to the end of the training. epoch: how often the
+    training text has been begun, from 1. checkpoint: the last step that is safe on disk, 0 for
+    none; saved: when it was written, seconds since the epoch.
     """
 
     step: int
@@ -92,6 +94,9 @@ class LensStep(msgspec.Struct, frozen=True, kw_only=True, tag="lens-step"):
     tokens: int
     tokens_per_second: float
     seconds_left: float
+    epoch: int = 1
+    checkpoint: int = 0
+    saved: float | None = None
 
 
 class LensEvaluation(msgspec.Struct, frozen=True, kw_only=True, tag="lens-evaluation"):

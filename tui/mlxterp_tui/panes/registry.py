@@ -11,13 +11,15 @@ from mlxterp_tui.panes.pane import Pane
 class Entry(NamedTuple):
     """where: module and class, imported when the pane is first wanted.
 
-    shows: the experiment whose results it shows; "" for none.
+    shows: the experiments whose results it shows. tab: whether it has a number key and always
+    stands in the row of panes; the others are pages that a job or a run opens.
     """
 
     name: str
     title: str
     where: str
-    shows: str = ""
+    shows: tuple[str, ...] = ()
+    tab: bool = True
 
     def make(self) -> Pane:
         module, _, kind = self.where.partition(":")
@@ -25,13 +27,26 @@ class Entry(NamedTuple):
 
 
 PANES = (
-    Entry("lens", "Lens", "lens:LensPane", shows="logit-lens"),
+    Entry("lens", "Lens", "lens:LensPane", shows=("logit-lens",)),
     Entry("jobs", "Jobs", "jobs:JobsPane"),
     Entry("runs", "Runs", "runs:RunsPane"),
     Entry("cards", "Cards", "cards:CardsPane"),
 )
 
 
+TABS = tuple(entry for entry in PANES if entry.tab)
+
+
+def in_row(at: str) -> list[Entry]:
+    """What stands in the row of panes: the tabs, and the page that is in front, if it is one."""
+    return [entry for entry in PANES if entry.tab or entry.name == at]
+
+
+def label(entry: Entry) -> str:
+    """Its title, the number key before it."""
+    return f"{TABS.index(entry) + 1} {entry.title}" if entry.tab else entry.title
+
+
 def pane_showing(experiment: str) -> str | None:
     """The pane for results of that experiment, if there is one."""
-    return next((entry.name for entry in PANES if entry.shows == experiment), None)
+    return next((entry.name for entry in PANES if experiment in entry.shows), None)

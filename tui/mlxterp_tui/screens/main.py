@@ -9,7 +9,7 @@ from mlxterp_tui.command_line import completions, parse
 from mlxterp_tui.drawn import Drawn
 from mlxterp_tui.keymap import Command, Where, bindings, commands_at
 from mlxterp_tui.panes.pane import Pane
-from mlxterp_tui.panes.registry import PANES
+from mlxterp_tui.panes.registry import PANES, TABS, in_row, label
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens import help
 from mlxterp_tui.screens.command_bar import CommandBar
@@ -50,7 +50,7 @@ class MainScreen(Screen[None]):
         *bindings("main"),
         *(
             Binding(str(number), f"show_pane({entry.name!r})", f"{entry.title} pane", show=False)
-            for number, entry in enumerate(PANES, 1)
+            for number, entry in enumerate(TABS, 1)
         ),
     ]
 
@@ -155,7 +155,7 @@ class MainScreen(Screen[None]):
         return sorted({tag for runs in self.query(RUNS_PANE) for tag in runs.known_tags})  # type: ignore[attr-defined]
 
     def action_pane(self, step: int) -> None:
-        names = [entry.name for entry in PANES]
+        names = [entry.name for entry in in_row(self._at)]
         self.action_show_pane(names[(names.index(self._at) + step) % len(names)])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -225,7 +225,7 @@ class MainScreen(Screen[None]):
         return stored_text(stored, self.app.session.card, width)
 
     def _draw_tabs(self, width: int, height: int) -> Content:
-        return pane_tabs([(entry.title, entry.name == self._at) for entry in PANES])
+        return pane_tabs([(label(entry), entry.name == self._at) for entry in in_row(self._at)])
 
     def _draw_hints(self, width: int, height: int) -> Content:
         return hint_text(self, self.app.key_overrides, width)

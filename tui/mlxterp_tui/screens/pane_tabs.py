@@ -6,11 +6,11 @@ from textual.content import Content
 
 
 def pane_tabs(panes: list[tuple[str, bool]]) -> Content:
-    """panes: title, and whether it is in front."""
+    """panes: number and title, and whether it is in front."""
     return Content("").join(
         Content.styled(
-            f" {number} {title} ",
+            f" {title} ",
             "$foreground on $primary 30% bold" if front else "$foreground-muted",
         )
-        for number, (title, front) in enumerate(panes, 1)
+        for title, front in panes
     )
