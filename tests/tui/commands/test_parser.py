@@ -18,6 +18,7 @@ class Invented(Request, frozen=True, kw_only=True, tag="invented"):
     temperature: float = 0.0
     blocks: Layers = "all"
     log: bool = True
+    ridge: float | Literal["auto"] = "auto"
 
 
 def parsed(*words):
@@ -55,6 +56,14 @@ def test_every_kind_of_field_has_an_option():
 def test_layers_are_numbers_with_commas_or_all():
     assert parsed("--coefficient", "1", "--blocks", "all")["blocks"] == "all"
     assert parsed("--coefficient", "1", "--blocks", "3")["blocks"] == [3]
+
+
+def test_a_number_may_have_a_word_beside_it():
+    assert parsed("--coefficient", "1", "--ridge", "auto")["ridge"] == "auto"
+    assert parsed("--coefficient", "1", "--ridge", "1e-3")["ridge"] == 1e-3
+    assert refused("--coefficient", "1", "--ridge", "little") == (
+        "--ridge: 'little' is no number; give one, e.g. 0.5, or auto"
+    )
 
 
 def test_several_values_may_be_negative_in_any_writing():

@@ -104,3 +104,19 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number; give one, e.g. 0.5") from None
+
+
+def number_or(word: str) -> Callable[[str], float | str]:
+    """Any number, or this one word, for `type=`."""
+
+    def read(text: str) -> float | str:
+        if text == word:
+            return word
+        try:
+            return float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no number; give one, e.g. 0.5, or {word}"
+            ) from None
+
+    return read

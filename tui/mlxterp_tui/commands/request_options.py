@@ -7,7 +7,7 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mlxterp_engine.experiments import Layers, Request
-from mlxterp_tui.commands.parser import Parser, layers, number, one_of, whole
+from mlxterp_tui.commands.parser import Parser, layers, number, number_or, one_of, whole
 
 import msgspec
 
@@ -29,6 +29,17 @@ MEANINGS = {
     "temperature": "0 takes the likeliest token; 1 draws by the model's probabilities",
     "top_p": "draw from the likeliest tokens that hold this much probability",
     "top_k": "draw from this many of the likeliest tokens; 0: from all",
+    "corpus": "text or .jsonl files, builtin (CPython's reference) or self (the model's own texts)",
+    "dataset": "a name that the library datasets can stream, instead of a corpus",
+    "held_out": "files to measure on; without any, a part of the corpus is held out",
+    "steps": "how many steps of training",
+    "tokens_per_step": "read before each step; the paper: 262144",
+    "sequence_length": "texts are joined and cut into sequences of so many tokens",
+    "ridge": "the weight of the ridge penalty; auto: chosen on the training tokens",
+    "optimizer": "sgd, as in the paper, or adam",
+    "init": "where to start: zero, the logit lens, or the ridge lens of the same tokens",
+    "out_dir": "the lens's folder; by default a new one among the kept lenses",
+    "resume": "go on from the checkpoint in out-dir",
     "min_p": "draw from tokens at least this likely, beside the likeliest",
 }
 
@@ -59,6 +70,8 @@ def _reading(kind: Any) -> dict[str, Any]:
     if get_origin(kind) is list:
         (item,) = get_args(kind)
         return {"nargs": "+", "action": "extend", **_reading(item)}
+    if word := _word_beside_a_number(kind):
+        return {"type": number_or(word), "metavar": f"X|{word}"}
     if get_origin(kind) is Literal:
         return {"type": one_of(*get_args(kind)), "metavar": "|".join(get_args(kind))}
     return {"type": _READ_AS[kind], "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
@@ -67,8 +80,14 @@ def _reading(kind: Any) -> dict[str, Any]:
 def _without_none(kind: Any) -> Any:
     if kind == Layers or get_origin(kind) not in (Union, types.UnionType):
         return kind
-    (inner,) = [argument for argument in get_args(kind) if argument is not type(None)]
-    return inner
+    inner = [argument for argument in get_args(kind) if argument is not type(None)]
+    return inner[0] if len(inner) == 1 else kind
+
+
+def _word_beside_a_number(kind: Any) -> str:
+    """`auto` of `float | Literal["auto"]`; "" for other kinds."""
+    words = [get_args(one) for one in get_args(kind) if get_origin(one) is Literal]
+    return words[0][0] if float in get_args(kind) and words else ""
 
 
 def _help(field: msgspec.structs.FieldInfo) -> str:
