@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mlxterp_tui import clipboard, config
 from mlxterp_tui.clipboard import osc52
-from mlxterp_tui.folders import write_whole
 from mlxterp_tui.history import History
 
 import pytest
@@ -116,26 +114,3 @@ class TestClipboard:
         done = clipboard.copy("a" * 100_000, tmp_path / "copy", {"SSH_TTY": "x"})
         assert done.sequence == ""
         assert done.sentence.startswith("too long")
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch):
-    path = tmp_path / "a"
-    path.write_text("old")
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(path, b"new")
-    assert path.read_text() == "old"
-    assert {left.name for left in tmp_path.iterdir()} == {"a", "home"}
-
-
-def test_two_threads_that_write_one_file_do_not_take_it_from_each_other(tmp_path: Path):
-    path = tmp_path / "session.json"
-
-    def write(text: bytes) -> None:
-        for _ in range(50):
-            write_whole(path, text)
-
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(write, (b"one", b"two")))
-    assert path.read_bytes() in (b"one", b"two")
-    assert not list(tmp_path.glob(".*.tmp"))

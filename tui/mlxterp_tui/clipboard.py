@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mlxterp_tui.folders import write_whole
+from mlxterp_engine.whole_files import write_whole
 
 # Terminals drop longer OSC 52 sequences silently (xterm's and tmux's limit is about 100 kB).
 LONGEST_OSC = 74_000

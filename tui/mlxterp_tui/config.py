@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlxterp_engine.experiments.request import CHOICES, DEFAULT_MODEL
-from mlxterp_tui.folders import write_whole
+from mlxterp_engine.whole_files import write_whole
 
 import msgspec
 
@@ -50,6 +50,7 @@ def save(path: Path, name: str, value: str) -> None:
 
     document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
     document[name] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, tomlkit.dumps(document).encode())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mlxterp_tui.folders import write_whole
+from mlxterp_engine.whole_files import write_whole
 
 LONGEST = 500
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.request import Bos
-from mlxterp_tui.folders import write_whole
+from mlxterp_engine.whole_files import write_whole
 
 import msgspec
 
@@ -64,7 +64,9 @@ class Workspaces:
     def save(self, name: str, remembered: Remembered) -> None:
         """Whole or not at all. Raises OSError."""
         encoded = msgspec.json.format(msgspec.json.encode(remembered), indent=1)
-        write_whole(self._path(name), encoded)
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, encoded)
 
     def names(self) -> list[str]:
         """Those with a name, in order."""

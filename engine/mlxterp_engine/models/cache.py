@@ -1,11 +1,9 @@
-"""Where fetched models lie, and files that are whole or not there."""
+"""Where fetched models lie, and whether there is room for them."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput
@@ -54,27 +52,3 @@ def size_text(size: float) -> str:
             return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
-
-
-@contextmanager
-def put_in_place(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` that takes its name once it is written and on disk.
-
-    Removed when the block fails, so that what lies at `target` is always whole.
-    """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        _to_disk(temporary)
-        os.replace(temporary, target)
-        _to_disk(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

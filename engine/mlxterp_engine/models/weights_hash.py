@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mlxterp_engine.experiments import BadInput
-from mlxterp_engine.models.cache import models_folder, put_in_place
+from mlxterp_engine.models.cache import models_folder
+from mlxterp_engine.whole_files import write_whole
 
 KNOWN = "hashes.json"
 CHUNK = 1 << 24
@@ -99,7 +100,6 @@ def _keep(kept: Path, key: str, value: str) -> None:
     """Remembering is a convenience: a full or read-only disk does not stop a run."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with put_in_place(kept) as temporary:
-            temporary.write_text(json.dumps(_known(kept) | {key: value}, indent=1))
+        write_whole(kept, json.dumps(_known(kept) | {key: value}, indent=1).encode())
     except OSError:
         return

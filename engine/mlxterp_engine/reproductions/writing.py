@@ -10,10 +10,10 @@ from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput, Result
 from mlxterp_engine.experiments.card import Card, card_json
-from mlxterp_engine.models.cache import put_in_place
 from mlxterp_engine.reproductions.card_markdown import card_markdown
 from mlxterp_engine.reproductions.shelf import FIGURES, JSON, MARKDOWN
 from mlxterp_engine.techniques.npz import write_npz
+from mlxterp_engine.whole_files import write_whole
 
 
 @contextmanager
@@ -45,14 +45,9 @@ def write_card(card: Card, result: Result, folder: Path) -> None:
     """card.md, figures.npz and card.json in this folder. A card that lies there is replaced."""
     try:
         write_npz(result, folder / FIGURES)
-        _write(folder / MARKDOWN, card_markdown(card).encode())
-        _write(folder / JSON, card_json(card))
+        write_whole(folder / MARKDOWN, card_markdown(card).encode())
+        write_whole(folder / JSON, card_json(card))
     except OSError as error:
         raise BadInput(
             f"the card could not be written to {folder}: {error.strerror or error}"
         ) from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    with put_in_place(path) as temporary:
-        temporary.write_bytes(data)

@@ -15,12 +15,12 @@ import json
 import math
 import mmap
 import os
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlxterp_engine.experiments import Array
+from mlxterp_engine.whole_files import write_whole
 
 FORMAT = "mlxterp run"
 VERSION = "1"
@@ -55,7 +55,8 @@ def write(path: Path, arrays: Mapping[str, Array], texts: Mapping[str, bytes]) -
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % 8)
     pieces = [len(encoded).to_bytes(8, "little"), encoded]
-    _put(path, [*pieces, *(array.data for array in arrays.values()), *texts.values()])
+    pieces = [*pieces, *(array.data for array in arrays.values()), *texts.values()]
+    write_whole(path, pieces, permissions=0o600)
     return of_arrays, 8 + len(encoded) + offset
 
 
@@ -135,25 +136,3 @@ def _tensor(entry: dict[str, Any], body: memoryview) -> tuple[str, tuple[int, ..
     if not 0 <= begin <= end <= body.nbytes or end - begin != size:
         raise Damaged("it is cut off")
     return entry["dtype"], shape, body[begin:end]
-
-
-def _put(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 from mlxterp_engine.experiments import Array, BadInput, Meta, Result
-from mlxterp_engine.models.cache import put_in_place
 from mlxterp_engine.runlog.npz import save_npz
+from mlxterp_engine.whole_files import put_in_place
 
 import msgspec
 import numpy as np

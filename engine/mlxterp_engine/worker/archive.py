@@ -8,12 +8,12 @@ died.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.whole_files import write_whole
 from mlxterp_engine.worker.job_ids import is_job_id
 from mlxterp_engine.worker.protocol import LENGTH, Ending, Failed, JobInfo, framed
 
@@ -47,13 +47,8 @@ class Archive:
 
     def end(self, info: JobInfo, ending: Ending) -> None:
         """Keep how a job ended, whole or not at all, and let go of the oldest ones."""
-        temporary = self._path(info.id).with_suffix(f".{os.getpid()}.tmp")
         frames = framed(_encoder.encode(info)) + framed(_encoder.encode(ending))
-        with temporary.open("wb") as file:
-            file.write(frames)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path(info.id))
+        write_whole(self._path(info.id), frames)
         self._forget_oldest()
 
     def infos(self) -> list[JobInfo]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput
-from mlxterp_engine.models.cache import models_folder, put_in_place, size_text
+from mlxterp_engine.models.cache import models_folder, size_text
 from mlxterp_engine.models.resolve import resolve
 
 import pytest
@@ -128,20 +127,6 @@ def test_models_lie_under_mlxterp_home(monkeypatch, tmp_path):
     assert models_folder() == tmp_path / "models"
     monkeypatch.delenv("MLXTERP_HOME")
     assert models_folder().parts[-2:] == ("mlxterp", "models")
-
-
-def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path):
-    target = tmp_path / "a"
-    target.write_text("old")
-    with contextlib.suppress(RuntimeError), put_in_place(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-    assert target.read_text() == "old"
-    with target.open() as reading:
-        with put_in_place(target) as temporary:
-            temporary.write_text("new")
-        assert reading.read() == "old"  # replaced, not overwritten
-    assert (target.read_text(), [*tmp_path.iterdir()]) == ("new", [target])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from mlxterp_engine.experiments import BadInput, Result
 from mlxterp_engine.runlog.record import checked_tags
 from mlxterp_engine.runlog.search import moment
+from mlxterp_engine.whole_files import write_whole
 from mlxterp_tui.commands import runs_export, runs_replay
 from mlxterp_tui.commands.opened_log import opened
 from mlxterp_tui.commands.output import as_json
@@ -18,7 +19,6 @@ from mlxterp_tui.commands.parser import Parser, whole
 from mlxterp_tui.commands.run import absolute
 from mlxterp_tui.commands.runs_table import comparison_page, run_page, runs_table
 from mlxterp_tui.commands.subcommands import Subcommand, dispatch, json_option
-from mlxterp_tui.folders import write_whole
 
 PROGRAM = "mlxterp-tui runs"
 # What `list --json` tells of a run; `show --json` tells the rest.

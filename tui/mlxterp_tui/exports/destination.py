@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.whole_files import write_whole
 from mlxterp_tui.exports.formats import FORMATS
-from mlxterp_tui.folders import write_whole
 
 STANDARD_OUTPUT = "-"
 
