@@ -34,9 +34,10 @@ class Axis(NamedTuple):
 
     title: what it measures, with its unit. scale: equal steps are equal differences, or equal
     factors; "log1p" is for counts and ranks: 0 has a place, far from it steps are factors.
-    least, most: its ends; None goes by the data. A value beyond an end is drawn on it, and the
-    end's label then says ≤ or ≥. reverse: the least value on top, or at the right.
-    whole: only whole numbers are marked. text: a value as a tick and the legend say it.
+    least, most: its ends; None goes by the data, out to a round value, so that a growing line
+    seldom moves the others. A value beyond an end is drawn on it; its label then says ≤ or ≥.
+    reverse: the least value on top, or at the right. whole: only whole numbers are marked, and
+    the ends are the data's own. text: a value as a tick and the legend say it.
     """
 
     title: str = ""
@@ -90,14 +91,37 @@ def fitted(axis: Axis, values: Iterable[float]) -> Span:
         placed = [max(0.0, value) for value in known]
     least = axis.least if axis.least is not None else min(placed, default=_start(axis))
     most = axis.most if axis.most is not None else max(placed, default=least + 1.0)
-    if not least < most:
-        least, most = _apart(axis, least)
+    least, most = _rounded(axis, least, most) if least < most else _apart(axis, least)
     below = any(value < least for value in known)
     return Span(axis, least, most, below, any(value > most for value in known))
 
 
 def _start(axis: Axis) -> float:
     return 1.0 if axis.scale == "log" else 0.0
+
+
+def _rounded(axis: Axis, least: float, most: float) -> tuple[float, float]:
+    """Both ends moved out to round values; those that were given stay."""
+    if axis.whole:
+        return least, most
+    if axis.scale == "linear":
+        step = _step(least, most)
+        low, high = math.floor(least / step) * step, math.ceil(most / step) * step
+    else:
+        counts = axis.scale == "log1p"
+        low = 0.0 if counts and least < 1 else max(v for v in _one_two_five(least) if v <= least)
+        high = min(value for value in _one_two_five(most) if value >= most)
+    return (
+        low if axis.least is None else least,
+        high if axis.most is None else most,
+    )
+
+
+def _one_two_five(value: float) -> Iterator[float]:
+    """1, 2 and 5 times powers of ten, around the value."""
+    power = math.floor(math.log10(max(value, NOTHING_BELOW)))
+    for exponent in (power - 1, power, power + 1):
+        yield from (factor * 10.0**exponent for factor in STEPS)
 
 
 def _apart(axis: Axis, value: float) -> tuple[float, float]:
@@ -127,11 +151,16 @@ def _round_values(span: Span) -> list[float]:
     return decades if len(decades) >= FEWEST_TICKS else list(_even(span))
 
 
-def _even(span: Span, about: int = 6) -> Iterator[float]:
-    """Multiples of 1, 2 or 5 times a power of ten."""
-    width = (span.most - span.least) / about
+def _step(least: float, most: float, about: int = 6) -> float:
+    """1, 2 or 5 times a power of ten, about six of which lie between the ends."""
+    width = (most - least) / about
     power = 10.0 ** math.floor(math.log10(width))
-    step = next(power * step for step in STEPS if power * step >= width * (1 - 1e-9))
+    return next(power * step for step in STEPS if power * step >= width * (1 - 1e-9))
+
+
+def _even(span: Span) -> Iterator[float]:
+    """Multiples of the step."""
+    step = _step(span.least, span.most)
     if span.axis.whole:
         step = max(1.0, round(step))
     first, last = math.ceil(span.least / step - 1e-9), math.floor(span.most / step + 1e-9)

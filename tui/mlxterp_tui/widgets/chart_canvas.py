@@ -163,10 +163,16 @@ def _between(before: Bucket, after: Bucket) -> Iterator[Stroke]:
     steps = abs(after.column - before.column)
     slope = (after.first - before.last) / steps
     direction = 1 if after.column > before.column else -1
-    for step in range(steps + 1):
-        ends = (max(0.0, step - 0.5), min(float(steps), step + 0.5))
-        heights = [round(before.last + slope * end) for end in ends]
-        yield Stroke(before.column + direction * step, min(heights), max(heights))
+    heights = [round(before.last + slope * step) for step in range(steps + 1)]
+    for step, (here, there) in enumerate(pairwise(heights)):
+        column = before.column + direction * step
+        middle = (here + there) // 2
+        if here <= there:
+            yield Stroke(column, here, middle)
+            yield Stroke(column + direction, min(middle + 1, there), there)
+        else:
+            yield Stroke(column, middle + 1, here)
+            yield Stroke(column + direction, there, middle)
 
 
 def _thick(point: Bucket, wide: int) -> Iterator[Stroke]:

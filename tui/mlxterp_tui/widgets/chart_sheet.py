@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +17,7 @@ LEAST_ROWS = 3  # of the lines themselves, before title and legend get any
 MARGIN = 2  # columns at the right for the signs of the lines' ends
 TICK_EVERY = 3  # rows
 WIDEST_NAME = 24
+VALUE = 5  # columns, so that the legend seldom moves
 PLAIN = Axis()
 
 
@@ -68,11 +70,13 @@ def sheet(chart: Chart, width: int, height: int, look: Look = IN_COLOUR) -> list
     columns = width - gutter - 1 - (MARGIN if len(chart.series) > 1 else 0)
     braille = look.blocks and (look.coloured or len(chart.series) == 1)
     canvas = drawn(chart.series, x, y, columns, rows, braille)
-    cursor = None if chart.cursor is None else _cell(x, chart.cursor, columns)
     ends = _ends(chart.series, y, rows) if len(chart.series) > 1 else {}
+    lines = [_plotted(canvas, row) for row in range(rows)]
+    if chart.cursor is not None:
+        _cross(lines, chart, x, y, look)
     body = [
-        [*_gutter(ticks, row, gutter, look), *_plotted(canvas, row, cursor, look), *_end(ends, row)]
-        for row in range(rows)
+        [*_gutter(ticks, row, gutter, look), *line, *_end(ends, row)]
+        for row, line in enumerate(lines)
     ]
     return [*head, *body, *_foot(chart, x, gutter, columns, look)]
 
@@ -114,14 +118,14 @@ def _entry(chart: Chart, y: Span, number: int, line: Series) -> Row:
     sign = f"{mark(number)} " if len(chart.series) > 1 else ""
     value = _value(line.at(chart.cursor), y) if chart.cursor is not None else ""
     name = _cut(line.name, WIDEST_NAME)
-    return [Piece(sign + name, number), Piece(f" {value}" if value else "", "value"),
+    return [Piece(sign + name, number), Piece(f" {value:<{VALUE}}" if value else "", "value"),
             Piece("   ", "label")]  # fmt: skip
 
 
 def _value(value: float | None, y: Span) -> str:
     if value is None:
         return "not known"
-    return "failed" if value != value else y.axis.text(value)
+    return y.axis.text(value) if math.isfinite(value) else "failed"
 
 
 # The lines, and what stands beside them.
@@ -149,15 +153,28 @@ def _gutter(ticks: dict[int, str], row: int, width: int, look: Look) -> Row:
     return [Piece(" " * (width - cell_len(label)) + label, "label"), Piece(line, "axis")]
 
 
-def _plotted(canvas: Canvas, row: int, cursor: int | None, look: Look) -> Row:
+def _plotted(canvas: Canvas, row: int) -> Row:
     owners = canvas.owners[row]
-    pieces = [
+    return [
         Piece(canvas.character(column, row), owners[column] if owners[column] >= 0 else "axis")
         for column in range(canvas.columns)
     ]
-    if cursor is not None and owners[cursor] < 0:
-        pieces[cursor] = Piece("│" if look.blocks else "|", "cursor")
-    return pieces
+
+
+def _cross(lines: list[Row], chart: Chart, x: Span, y: Span, look: Look) -> None:
+    """A dotted line at the cursor, behind the lines, and a dot where it meets each of them."""
+    assert chart.cursor is not None
+    column = _cell(x, chart.cursor, len(lines[0]))
+    for line in lines[1::2]:
+        if line[column].style == "axis":
+            line[column] = Piece("┊" if look.blocks else "|", "cursor")
+    if not look.coloured and len(chart.series) > 1:
+        return
+    for number, series in reversed(list(enumerate(chart.series))):
+        value = series.at(chart.cursor)
+        if value is not None and math.isfinite(value):
+            row = _row(y, value, len(lines))
+            lines[row][column] = Piece("●" if look.blocks else "o", number)
 
 
 def _ends(series: Sequence[Series], y: Span, rows: int) -> dict[int, int]:
