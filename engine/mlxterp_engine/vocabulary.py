@@ -23,17 +23,20 @@ class Reference:
     """The distributions that rows are compared with: the model's own, one a position.
 
     probs [pos, vocab]; negative_entropy [pos], nats; top [pos], the id of the likeliest token.
+    following [pos]: the token that the prompt has next, -1 where it ends; None: it is not asked.
     """
 
     probs: np.ndarray
     negative_entropy: np.ndarray
     top: np.ndarray
+    following: np.ndarray | None = None
 
 
 Summary = dict[str, np.ndarray]
 """Per row of logits, over the whole vocabulary: top_ids, top_probs [row, k], best first;
 entropy, kl [row], nats; final_rank [row], the 0-based rank of the token that is top in the
-row's final distribution; with a target, target_prob and target_rank [row]."""
+row's final distribution; with a target, target_prob and target_rank [row]; where the reference
+knows what follows, next_loss [row], nats, -log p of the next token, NaN behind the last."""
 
 
 def joined(parts: Sequence[Summary]) -> Summary:
@@ -41,7 +44,7 @@ def joined(parts: Sequence[Summary]) -> Summary:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def reference(logits: mx.array) -> Reference:
+def reference(logits: mx.array, following: np.ndarray | None = None) -> Reference:
     """The model's own distributions from its logits [pos, vocab]."""
     values = as_numpy(logits.astype(mx.float32))
     shifted = values - values.max(axis=-1, keepdims=True)
@@ -51,7 +54,7 @@ def reference(logits: mx.array) -> Reference:
     # As `summarise` does it, so that KL(final ‖ final) is 0 and not a rounding error.
     log_sum_exp = values.max(axis=-1) + np.log(total[:, 0])
     negative_entropy = _row_dot(probs, values) - log_sum_exp
-    return Reference(probs, negative_entropy, values.argmax(axis=-1).astype(np.int32))
+    return Reference(probs, negative_entropy, values.argmax(axis=-1).astype(np.int32), following)
 
 
 def summarise(
@@ -93,6 +96,9 @@ def _summarise_rows(
     if target is not None:
         columns["target_prob"] = e[:, target] / total
         columns["target_rank"] = _rank(y, y[:, target, None])
+    if final.following is not None:
+        chosen = np.take_along_axis(shifted, final.following[at, None], axis=-1)[:, 0]
+        columns["next_loss"] = _where_it_goes_on(np.log(total) - chosen, at, final.following)
     return columns
 
 
@@ -121,8 +127,19 @@ def _summarise_on_device(
     if target is not None:
         columns["target_prob"] = e[:, target] / total
         columns["target_rank"] = (y > y[:, target, None]).sum(axis=-1)
+    if final.following is not None:
+        following = mx.array(final.following[at])[:, None]
+        chosen = mx.take_along_axis(shifted, following, axis=-1)[:, 0]
+        columns["next_loss"] = mx.log(total) - chosen
     mx.eval(columns)
-    return {name: as_numpy(column) for name, column in columns.items()}
+    found = {name: as_numpy(column) for name, column in columns.items()}
+    if final.following is not None:
+        found["next_loss"] = _where_it_goes_on(found["next_loss"], at, final.following)
+    return found
+
+
+def _where_it_goes_on(loss: np.ndarray, at: np.ndarray, following: np.ndarray) -> np.ndarray:
+    return np.where(following[at] < 0, np.float32(np.nan), loss)
 
 
 def _top_k(y: np.ndarray, k: int) -> np.ndarray:

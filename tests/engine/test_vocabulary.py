@@ -47,6 +47,16 @@ def test_every_column_is_its_definition(way, size):
         assert np.abs(found[name] - expected).max() <= 4e-6 * scale, name
 
 
+@pytest.mark.parametrize("way", ["numpy", "device"])
+def test_the_loss_is_of_the_prompts_next_token_and_unknown_behind_the_last(way):
+    y = np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]], dtype=np.float32))
+    compute = summarise if way == "numpy" else _summarise_on_device
+    known = reference(mx.array(y), following=np.array([2, 1, -1], dtype=np.int32))
+    loss = compute(mx.array(y), np.array([0, 1, 2]), known, 1, None)["next_loss"]
+    assert loss[:2].tolist() == pytest.approx([-np.log(0.25), -np.log(0.8)])
+    assert np.isnan(loss[2])
+
+
 def test_a_distribution_is_at_distance_zero_from_itself_to_the_bit():
     final = mx.array(logits(5))
     assert summarise(final, np.arange(5), reference(final), 3)["kl"].tolist() == [0.0] * 5

@@ -262,7 +262,7 @@ class Edit:
 
     def _edited(self, x: mx.array, chosen: list[int] | None, positions: Sequence[int]) -> mx.array:
         operation = at(self.operation, positions)
-        where = _selection(self.site, chosen)
+        where = selection(self.site, chosen)
         if where is None:
             return self._checked(operation(x), x)
         part = x[where]
@@ -284,7 +284,7 @@ Selection = tuple[slice | mx.array, ...]
 _ALL = slice(None)
 
 
-def _selection(site: Site, chosen: list[int] | None) -> Selection | None:
+def selection(site: Site, chosen: list[int] | None) -> Selection | None:
     """An index of what a site's part and some rows hold; None for the whole."""
     where = None if chosen is None else mx.array(chosen)
     part = None if site.part is None else mx.array(site.part)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mlxterp_engine.experiments import (
     Array,
     BadInput,
@@ -15,9 +17,6 @@ from mlxterp_engine.experiments.array import struct_size
 from mlxterp_engine.runlog.record import RunRecord
 from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes.lens_run import LensRun
-
-PER_CELL = ("top_ids", "top_probs", "entropy", "kl", "final_rank")
-OF_TARGET = ("target_prob", "target_rank")
 
 
 def stored_run(stored: Stored) -> LensRun:
@@ -48,15 +47,33 @@ def asked_by(record: RunRecord) -> LogitLens:
 def rows_of(result: Result) -> list[LogitLensRow]:
     """The result's arrays cut into rows, as they once streamed; the data is not copied."""
     arrays = result.arrays
-    names = [*PER_CELL, *(name for name in OF_TARGET if name in arrays)]
+    sites = result.strings.get("sites")
     return [
         LogitLensRow(
             layer=layer,
+            site=sites[at] if sites else _state_behind(layer),
             top_tokens=result.strings["top_tokens"][at],
-            **{name: row_of(arrays[name], at) for name in names},
+            top_ids=row_of(arrays["top_ids"], at),
+            top_probs=row_of(arrays["top_probs"], at),
+            entropy=row_of(arrays["entropy"], at),
+            kl=row_of(arrays["kl"], at),
+            final_rank=row_of(arrays["final_rank"], at),
+            next_loss=_row_if_there(arrays, "next_loss", at),
+            target_prob=_row_if_there(arrays, "target_prob", at),
+            target_rank=_row_if_there(arrays, "target_rank", at),
         )
         for at, layer in enumerate(arrays["layer"].tolist())
     ]
+
+
+def _state_behind(layer: int) -> str:
+    """The address of a row of older runs, which read no other state than this one."""
+    return "embed" if layer < 0 else f"blocks.{layer}.resid_post"
+
+
+def _row_if_there(arrays: Mapping[str, Array], name: str, at: int) -> Array | None:
+    """Only runs with a target have its arrays, and older ones lack the loss."""
+    return row_of(arrays[name], at) if name in arrays else None
 
 
 def row_of(array: Array, at: int) -> Array:
