@@ -54,6 +54,11 @@ class Request(
         """What it is about, for a line of a list: its first text, or what it is trained on."""
         return self.prompts[0] if self.prompts else ""
 
+    @property
+    def background(self) -> bool:
+        """Whether it takes so long that others are let in between its parts."""
+        return False
+
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     if value not in choices:

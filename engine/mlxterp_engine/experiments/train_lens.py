@@ -6,7 +6,7 @@ The tuned lens is trained to say what the model says in the end (Belrose et al. 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mlxterp_engine.experiments.array import Array
 from mlxterp_engine.experiments.errors import BadInput
@@ -61,6 +61,10 @@ class TrainLens(Request, frozen=True, kw_only=True):
     def subject(self) -> str:
         return self.dataset or " ".join(self.corpus)
 
+    @property
+    def background(self) -> bool:
+        return True
+
 
 class TrainTunedLens(TrainLens, frozen=True, kw_only=True, tag="train-tuned-lens"):
     """Train a tuned lens: KL(final ‖ lens) by gradient descent, every layer for itself.
@@ -84,6 +88,8 @@ class LensStep(msgspec.Struct, frozen=True, kw_only=True, tag="lens-step"):
     none; saved: when it was written, seconds since the epoch.
     """
 
+    thins: ClassVar[bool] = True
+
     step: int
     steps: int
     layers: list[int]
@@ -105,6 +111,8 @@ class LensEvaluation(msgspec.Struct, frozen=True, kw_only=True, tag="lens-evalua
     kl, kl_logit_lens: [layer], nats, means of KL(final ‖ lens) over `held_out_tokens`.
     kl_unigram: the same of a constant prediction, the corpus's own token frequencies.
     """
+
+    thins: ClassVar[bool] = True
 
     step: int
     steps: int

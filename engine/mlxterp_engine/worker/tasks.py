@@ -58,6 +58,11 @@ class Reproduce(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag
         """Which paper, for a line of a list."""
         return entry(self.card).title
 
+    @property
+    def background(self) -> bool:
+        """Whether it takes so long that others are let in between its parts."""
+        return True
+
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of `models list`."""
