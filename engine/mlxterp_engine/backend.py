@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 
-from mlxterp_engine.openblas import Blas, preload, use_free_cores
+from mlxterp_engine.openblas import Blas, preload, threads_now, use_free_cores, use_threads
 
 _start = time.perf_counter()
 BLAS: Blas = preload()
@@ -76,6 +78,20 @@ def settle(place: Place) -> None:
     if place.on_cpu:
         use_free_cores(BLAS)
     mx.set_default_device(mx.cpu if place.on_cpu else mx.gpu)
+
+
+@contextmanager
+def put_back() -> Iterator[None]:
+    """Put back, in the end, what one task's numbers depend on and another one sets: device,
+    threads, and where MLX stands in its random numbers."""
+    device, threads = mx.default_device(), threads_now(BLAS)
+    high, low = np.array(mx.random.state[0]).tolist()
+    try:
+        yield
+    finally:
+        mx.set_default_device(device)
+        use_threads(BLAS, threads)
+        mx.random.seed(high << 32 | low)  # a seed's halves are the state that it begins with
 
 
 def as_numpy(array: mx.array) -> np.ndarray:

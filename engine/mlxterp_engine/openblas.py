@@ -68,6 +68,17 @@ def use_free_cores(blas: Blas) -> None:
     blas.library.openblas_set_num_threads(free)
 
 
+def threads_now(blas: Blas) -> int | None:
+    """How many threads it computes with at this moment; None where that is not ours to say."""
+    return None if blas.library is None else int(blas.library.openblas_get_num_threads())
+
+
+def use_threads(blas: Blas, threads: int | None) -> None:
+    """The number that `threads_now` told before: sums in another order have other last bits."""
+    if blas.library is not None and threads is not None:
+        blas.library.openblas_set_num_threads(threads)
+
+
 def _busy_elsewhere() -> int:
     """Threads that want a core at this moment, this one left out."""
     seen = []

@@ -23,6 +23,11 @@ Around = Callable[[Original, tuple[Any, ...], dict[str, Any]], Any]
 _owner: int | None = None
 
 
+def in_use() -> bool:
+    """Whether calls go through something now."""
+    return _owner is not None
+
+
 @contextmanager
 def calls_through(
     modules: Iterable[tuple[nn.Module, Around]],

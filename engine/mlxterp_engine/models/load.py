@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,8 @@ from mlxterp_engine.models.weights_hash import safetensors_header, weight_files
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
+
+_kept_free = 0  # bytes; see `keeping_free`
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,24 @@ def parameter_count(net: nn.Module) -> int:
 
 def _check_memory(needed: int, what: str) -> None:
     available = available_memory()
-    if available is not None and needed > available:
+    if available is not None and needed > available - _kept_free:
+        spoken_for = f", {_kept_free / 1e9:.1f} of them for a job that waits" if _kept_free else ""
         raise BadInput(
             f"{what} needs {needed / 1e9:.1f} GB of memory for its weights and "
-            f"{available / 1e9:.1f} GB are free; give --dtype bfloat16 or a smaller model"
+            f"{available / 1e9:.1f} GB are free{spoken_for}; "
+            "give --dtype bfloat16 or a smaller model"
         )
+
+
+@contextmanager
+def keeping_free(needed: int) -> Iterator[None]:
+    """Open no model meanwhile that would leave less than this: somebody will need it again."""
+    global _kept_free
+    before, _kept_free = _kept_free, needed
+    try:
+        yield
+    finally:
+        _kept_free = before
 
 
 def available_memory() -> int | None:

@@ -119,20 +119,27 @@ class Connection:
             await self._send_news()
 
     async def _send_news(self) -> None:
-        while self._notices:
-            notice = self._notices.pop(next(iter(self._notices)))
-            await self._send(frame(Notice(notice)))
+        await self._send_notices()
         waits = [wait for view in list(self._views) if (wait := await self._send_events(view))]
         self._views = [view for view in self._views if not view.over]
         if waits:
             asyncio.get_running_loop().call_later(min(waits), self.wake)
 
+    async def _send_notices(self) -> None:
+        while self._notices:
+            notice = self._notices.pop(next(iter(self._notices)))
+            await self._send(frame(Notice(notice)))
+
     async def _send_events(self, view: View) -> float | None:
-        """Everything that is due; the seconds to wait when something is due later."""
+        """Everything that is due; the seconds to wait when something is due later.
+
+        What was told in the meantime goes before: who has heard a job's end may hang up.
+        """
         clock = asyncio.get_running_loop().time
         while view in self._views and (found := view.next(clock())) is not None:
             if not isinstance(found, bytes):
                 return found
+            await self._send_notices()
             await self._send(found)
         return None
 

@@ -1,20 +1,24 @@
-"""The job queue: what waits, what runs, what has ended, and every event on the way.
+"""The job queue: what waits, what runs, what has ended, and the events on the way.
 
 Pure bookkeeping between two threads: clients' calls arrive on one, the other takes jobs and
 posts events. Nothing here knows of sockets or of MLX.
+
+One job runs at a time. But a job in the background (a training, a card) lets those that are not
+in between its parts: it waits, still running, until they have ended.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import AnyPart, BadInput, Price, Started, Step
 from mlxterp_engine.runlog.record import Recording
+from mlxterp_engine.thinning import Thinned, kind_of
 from mlxterp_engine.worker.job_ids import JobIds
 from mlxterp_engine.worker.protocol import (
     ENDED,
@@ -70,15 +74,17 @@ class Job:
         self.state: JobState = "queued"
         self.progress = 0.0
         self.what = ""
+        self.waits_for = ""
         self.reason = ""
         self.submitted = time.time()
         self.started: float | None = None
         self.ended: float | None = None
         self.bytes = 0
+        self.begun = False
         self.cancelled = threading.Event()
-        self._events: list[Posted] = []
+        self._events: Thinned[Posted] = Thinned()
         self._step: Posted | None = None
-        self._next_seq = 0
+        self._announced = 0
         self._lock = threading.Lock()
 
     @property
@@ -91,7 +97,7 @@ class Job:
             experiment=task_name(self.task),
             state=self.state,
             progress=self.progress,
-            what=self.what,
+            what=f"waiting for {self.waits_for}" if self.waits_for else self.what,
             model=getattr(self.task, "model", ""),
             prompt=getattr(self.task, "subject", "")[:LONGEST_PROMPT],
             price=self.price,
@@ -110,34 +116,44 @@ class Job:
             self.info(), state=state, reason=reason, progress=progress, ended=time.time()
         )
 
+    @property
+    def lets_others_in(self) -> bool:
+        """Whether this is the time for others: in the background, and not still opening a model,
+        which holds locks on files."""
+        return self.begun and in_background(self.task)
+
     def append(self, body: AnyEvent) -> None:
         """Keep an event for whoever watches, now or later. A new step replaces the old one."""
         with self._lock:
-            message = frame(Event(self.id, self._next_seq, body))
-            posted = Posted(self._next_seq, isinstance(body, Step), message)
+            seq = self._events.next_number
+            posted = Posted(seq, isinstance(body, Step), frame(Event(self.id, seq, body)))
+            gone = self._events.append(posted, kind_of(body))
             if posted.step:
-                self._replace_step(posted)
-            self._events.append(posted)
-            self.bytes += len(message)
-            self._next_seq += 1
+                gone += [self._events.remove(self._step.seq)] if self._step else []
+                self._step = posted
+            self.bytes += len(posted.frame) - sum(len(old.frame) for old in gone)
+
+    @property
+    def appended(self) -> int:
+        """How many events there have been."""
+        with self._lock:
+            return self._events.next_number
+
+    def announce(self, events: int) -> None:
+        """So many of its events may be sent. Notices that came before them were heard."""
+        self._announced = max(self._announced, events)
 
     def at_or_after(self, seq: int) -> tuple[Posted, bool] | None:
-        """The first event from `seq` on, and whether it is the last so far."""
+        """The first announced event from `seq` on, and whether there is none after it yet."""
         with self._lock:
-            place = bisect_left(self._events, seq, key=_seq)
-            if place == len(self._events):
-                return None
-            return self._events[place], place == len(self._events) - 1
+            place = self._events.place(seq)
+            here = self._events.items[place : place + 2]
+        here = [posted for posted in here if posted.seq < self._announced]
+        return (here[0], len(here) == 1) if here else None
 
     def seen_to_the_end(self, seq: int) -> bool:
         """Whether the job is over and nothing is left from `seq` on."""
-        return self.over and self.at_or_after(seq) is None
-
-    def _replace_step(self, step: Posted) -> None:
-        if self._step is not None:
-            self._events.remove(self._step)
-            self.bytes -= len(self._step.frame)
-        self._step = step
+        return self.over and seq >= self.appended
 
 
 def task_name(task: Task) -> str:
@@ -145,15 +161,26 @@ def task_name(task: Task) -> str:
     return str(task.__struct_config__.tag)
 
 
+def in_background(task: Task) -> bool:
+    """Whether it takes so long that others are let in between its parts."""
+    return bool(getattr(task, "background", False))
+
+
+def announce_all(job: Job) -> None:
+    """What a queue does whose events nobody else hears of first."""
+    job.announce(job.appended)
+
+
 class JobQueue:
     """Jobs in the order in which they came, and those that ended lately.
 
-    on_change is called after each change of a job, on the thread that made it, unlocked.
+    on_change is called after each change of a job, on the thread that made it, unlocked. It has
+    to announce the job's events before they can be watched.
     """
 
     def __init__(
         self,
-        on_change: Callable[[Job], None] = lambda job: None,
+        on_change: Callable[[Job], None] = announce_all,
         ids: JobIds | None = None,
         most_ended: int = MOST_ENDED,
         most_ended_bytes: int = MOST_ENDED_BYTES,
@@ -164,7 +191,7 @@ class JobQueue:
         self._most_ended_bytes = most_ended_bytes
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        self._running: list[Job] = []  # at most one, and one that it was let in by
         self._stopped = False
         self._changed = threading.Condition()
 
@@ -193,21 +220,55 @@ class JobQueue:
         return job
 
     def take(self) -> Job | None:
-        """Wait for the next job and start it; None once the queue is stopped."""
+        """Wait for the next job and start it, those for the background last; None once the queue
+        is stopped."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._waiting)
             if self._stopped:
                 return None
-            job = self._running = self._waiting.popleft()
-            job.state, job.started = "running", time.time()
+            job = self._next_short() or self._waiting[0]
+            self._start(job)
         self.on_change(job)
         return job
+
+    def take_short(self) -> Job | None:
+        """Start the next job that is not for the background, if one waits."""
+        with self._changed:
+            job = None if self._stopped else self._next_short()
+            if job is None:
+                return None
+            self._start(job)
+        self.on_change(job)
+        return job
+
+    def _next_short(self) -> Job | None:
+        return next((job for job in self._waiting if not in_background(job.task)), None)
+
+    def _start(self, job: Job) -> None:
+        self._waiting.remove(job)
+        self._running.append(job)
+        job.state, job.started = "running", time.time()
+
+    @contextmanager
+    def letting_in(self, job: Job, other: Job) -> Iterator[None]:
+        """While this job waits in the middle of its work, until another has ended."""
+        self._wait_for(job, task_name(other.task))
+        try:
+            yield
+        finally:
+            self._wait_for(job, "")
+
+    def _wait_for(self, job: Job, name: str) -> None:
+        with self._changed:
+            job.waits_for = name
+        self.on_change(job)
 
     def post(self, job: Job, body: Progress) -> None:
         with self._changed:
             if isinstance(body, Step):
                 job.progress = _share(body)
                 job.what = body.what
+            job.begun = job.begun or isinstance(body, Started)
             job.append(body)
         self.on_change(job)
 
@@ -224,8 +285,8 @@ class JobQueue:
             job.state, job.reason = _state_after(ending)
             job.progress = 1.0 if job.state == "done" else job.progress
             job.ended = time.time()
-            if self._running is job:
-                self._running = None
+            if job in self._running:
+                self._running.remove(job)
             self._forget_oldest()
         self.on_change(job)
 
@@ -256,7 +317,7 @@ class JobQueue:
         """Take no more jobs, cancel those that wait or run, and let `take` return None."""
         with self._changed:
             self._stopped = True
-            unfinished = [*self._waiting, *([self._running] if self._running else [])]
+            unfinished = [*self._waiting, *self._running]
             self._changed.notify_all()
         for job in unfinished:
             self.cancel(job.id)
@@ -301,7 +362,3 @@ def _state_after(ending: Ending) -> tuple[JobState, str]:
 
 def _when_ended(job: Job) -> float:
     return job.ended or 0.0
-
-
-def _seq(posted: Posted) -> int:
-    return posted.seq

@@ -7,6 +7,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 from mlxterp_engine.experiments import (
@@ -56,13 +57,26 @@ class Workbench(Protocol):
 
     def perform(self, task: Task) -> Working: ...
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether another task may begin in the middle of the one that runs."""
+        ...
+
+    def aside(self, price: Price | None) -> AbstractContextManager[None]:
+        """Around another task in the middle of one of this price: when it has ended, all is again
+        as it was."""
+        ...
+
     def tokenize(self, text: str, bos: str, chat: bool) -> tuple[list[int], list[str]]: ...
 
     def memory(self) -> tuple[int, int]: ...
 
 
 class Runner:
-    """Runs one job after another. Its attributes may be read from any thread."""
+    """Runs one job after another, and short ones in the middle of a long one.
+
+    Its attributes may be read from any thread.
+    """
 
     def __init__(
         self,
@@ -145,12 +159,24 @@ class Runner:
             while not job.cancelled.is_set():
                 self._queue.post(job, next(parts))
                 self._look_around()
+                self._let_others_in(job)
         except StopIteration as end:
             return self._saved(job, end.value)
         finally:
             parts.close()
             os.chdir("/")  # hold nobody's folder
         raise RunCancelled(f"job {job.id} was cancelled")
+
+    def _let_others_in(self, job: Job) -> None:
+        """Between two parts of a long job, those that came meanwhile and are short."""
+        assert self.workbench is not None  # it is at work
+        while job.lets_others_in and self.workbench.at_rest and not job.cancelled.is_set():
+            other = self._queue.take_short()
+            if other is None:
+                return
+            with self.workbench.aside(job.price), self._queue.letting_in(job, other):
+                self._run(other)
+            _enter(job.folder)
 
     def _recorded(self, job: Job, steps: Working) -> Working:
         """The job's steps, written down on the way where that was asked for."""

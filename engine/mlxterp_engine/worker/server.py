@@ -65,8 +65,7 @@ class Server:
         )
         self._connections: set[Connection] = set()
         self._attending: set[asyncio.Task[Any]] = set()
-        self._told: tuple[str, str, int | None] = ("", "", None)
-        self._told_until = 0.0
+        self._told: dict[str, tuple[tuple[str, int | None], float]] = {}
         self._idle_timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._open = threading.Event()
@@ -159,10 +158,11 @@ class Server:
         self.stop("it got SIGTERM")
 
     def _on_change(self, job: Job) -> None:
-        """A job changed, on whichever thread."""
-        self._loop.call_soon_threadsafe(self._job_changed, job)
+        """A job changed, on whichever thread. Its events are sent after the notices before them."""
+        self._loop.call_soon_threadsafe(self._job_changed, job, job.appended)
 
-    def _job_changed(self, job: Job) -> None:
+    def _job_changed(self, job: Job, events: int) -> None:
+        job.announce(events)
         for connection in self._connections:
             connection.wake()
         if self._worth_telling(job):
@@ -173,10 +173,13 @@ class Server:
 
     def _worth_telling(self, job: Job) -> bool:
         """Every change of state; mere progress a few times a second."""
-        change, now = (job.id, job.state, job.run), self._loop.time()
-        if change == self._told and now < self._told_until:
+        change, now = (job.state, job.run), self._loop.time()
+        told, until = self._told.get(job.id, (None, 0.0))
+        if change == told and now < until:
             return False
-        self._told, self._told_until = change, now + TELL_INTERVAL
+        self._told[job.id] = change, now + TELL_INTERVAL
+        if job.over:
+            del self._told[job.id]
         return True
 
     def _tell_from_anywhere(self, notice: AnyNotice) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from mlxterp_engine.experiments import (
@@ -21,7 +22,7 @@ from mlxterp_engine.experiments import (
     Started,
     Step,
 )
-from mlxterp_engine.worker.tasks import ModelOpened, OpenModel
+from mlxterp_engine.worker.tasks import ModelOpened, ModelsListed, OpenModel, Reproduce
 
 CARD = ModelCard(
     reference="stand-in",
@@ -96,10 +97,17 @@ def result_of(request: LogitLens, entropy: Array) -> Result:
 
 
 class StandIn:
-    """Prompts: rows N, hold FILE, linger SECONDS, large MEBIBYTES, report FILE, bad, fail, fault"""
+    """Prompts: rows N, hold FILE, linger SECONDS, large MEBIBYTES, report FILE, bad, fail, fault
+
+    A card (`reproduce`) is made in its folder `out` until a file `go` lies there.
+    """
 
     def __init__(self) -> None:
         self.card: ModelCard | None = None
+        self.at_rest = True
+
+    def aside(self, price):
+        return nullcontext()
 
     def price(self, task):
         return PRICE if self.card else None
@@ -117,8 +125,27 @@ class StandIn:
             yield Step(0, 1, "opening")
             self.card = CARD
             return ModelOpened(CARD)
+        if isinstance(task, Reproduce):
+            return (yield from self._in_the_background(Path(task.out)))
         word, _, rest = task.prompt.partition(" ")
         return (yield from getattr(self, f"_{word}")(task, rest))
+
+    def _in_the_background(self, folder):
+        """Each step writes down where it stands."""
+        yield Step(0, 1, "opening")
+        try:
+            yield Started([], [])
+            there = False
+            while not there:
+                there = (folder / "go").exists()
+                with (folder / "steps").open("a") as steps:
+                    steps.write(f"{os.getcwd()}\n")
+                time.sleep(0.002)
+                yield Step(1, 4, "making")
+        except GeneratorExit:
+            (folder / "closed").touch()
+            raise
+        return ModelsListed([])
 
     def _rows(self, task, count):
         yield Started([[1]], [["a"]])
