@@ -34,10 +34,10 @@ class TestTable:
                 seen[key] = command.name
 
     def test_bindings_carry_the_command_s_name(self):
-        assert {binding.id for binding in bindings("lens")} >= {"pin", "follow", "next-metric"}
+        assert {binding.id for binding in bindings("lens-view")} >= {"pin", "follow", "next-metric"}
 
     def test_a_key_for_a_command_with_an_argument_opens_the_line(self):
-        (find,) = [binding for binding in bindings("lens") if binding.id == "find"]
+        (find,) = [binding for binding in bindings("lens-view") if binding.id == "find"]
         assert find.action == "screen.begin('find ')"
 
     def test_no_command_relies_on_a_key_that_multiplexers_take_alone(self):

@@ -17,7 +17,7 @@ from mlxterp_tui.panes.lens_metrics import (
     probability,
     share_of_most_entropy,
 )
-from mlxterp_tui.panes.lens_run import LensRun, site
+from mlxterp_tui.panes.lens_run import LensRun, address
 from mlxterp_tui.panes.lens_view import (
     Cell,
     LensView,
@@ -101,8 +101,8 @@ class TestLevels:
 
     def test_cycling_leaves_out_what_needs_a_target(self):
         names = list(METRICS)
-        assert cycled("entropy", 1, has_target=False) == names[0]
-        assert cycled("entropy", 1, has_target=True) == "target-probability"
+        assert cycled("next-loss", 1, has_target=False) == names[0]
+        assert cycled("next-loss", 1, has_target=True) == "target-probability"
 
 
 class TestRun:
@@ -130,7 +130,10 @@ class TestRun:
         assert not run.asks_the_same(None)
 
     def test_rows_have_the_sites_addresses(self):
-        assert [site(-1), site(7)] == ["embed", "blocks.7.resid_post"]
+        assert [address(layer, "resid_post", 30) for layer in (-1, 7)] == [
+            "embed",
+            "blocks.7.resid_post",
+        ]
 
 
 class TestView:

@@ -1,4 +1,4 @@
-"""A lens run as cells of a grid: its row 0 is the embeddings, row l + 1 is block l."""
+"""A lens run as cells of a grid: its row 0 is the run's first layer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from mlxterp_tui.widgets.column_list import UNKNOWN_ROW, ColumnRow
 SETTLED, PINNED = "▸", "●"
 
 
-def row_of(layer: int) -> int:
-    return layer + 1
-
-
-def layer_of(row: int) -> int:
-    return row - 1
-
-
 def labels(run: LensRun) -> list[str]:
-    return ["embed" if layer < 0 else str(layer) for layer in run.all_layers]
+    return [label(run, layer) for layer in run.all_layers]
+
+
+def label(run: LensRun, layer: int) -> str:
+    """The block's number; where its end is read, the first row is the embeddings, where another
+    state is, the last one is the end."""
+    if layer < 0:
+        return "embed"
+    return "end" if layer >= run.layers else str(layer)
 
 
 def cells(run: LensRun, view: LensView, layer: int) -> list[Painted]:
@@ -36,12 +36,12 @@ def all_cells(run: LensRun, view: LensView) -> list[list[Painted] | None]:
 def marks(run: LensRun, view: LensView) -> dict[tuple[int, int], str]:
     """Where each position's answer settles, and the pinned cell."""
     found = {
-        (row_of(layer), pos): SETTLED
+        (run.index(layer), pos): SETTLED
         for pos in range(run.positions)
         if (layer := run.settled_from(pos)) is not None
     }
     if view.pinned is not None:
-        found[row_of(view.pinned.layer), view.pinned.pos] = PINNED
+        found[run.index(view.pinned.layer), view.pinned.pos] = PINNED
     return found
 
 

@@ -1,4 +1,4 @@
-"""Two lenses of one shape, cell by cell: the second minus the first. Pure."""
+"""Two lenses, cell by cell: the second minus the first. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import math
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import LogitLensRow
-from mlxterp_tui.panes.lens_cells import labels, row_of
+from mlxterp_tui.panes.lens_alignment import Places, aligned
+from mlxterp_tui.panes.lens_cells import labels
 from mlxterp_tui.panes.lens_metrics import METRICS, Metric
-from mlxterp_tui.panes.lens_run import LensRun, site
+from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.token_text import quoted
 from mlxterp_tui.widgets.cell_painter import Cell
 
 CHANGED = "≠"
+LensRow = LogitLensRow | None  # None while it is not known
 
 
 class LensPair(NamedTuple):
-    """Two runs with as many layers and positions."""
+    """Two runs with as many layers. Row i of one is compared with row i of the other: each is
+    what i blocks have made of the prompt, up to the part of a block that `state` names.
+
+    places: for each position of the second, the first's that it is compared with, or None.
+    """
 
     first: LensRun
     second: LensRun
+    places: Places
 
     @property
     def rows(self) -> list[str]:
@@ -33,7 +40,10 @@ class LensPair(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """values: [layer, pos], second − first, None where a row is missing. most: max|value|."""
+    """values: [row, pos], second − first, None where there is nothing to compare with.
+
+    most: max|value|.
+    """
 
     metric: Metric
     values: list[list[float | None]]
@@ -41,9 +51,10 @@ class Differences(NamedTuple):
 
 
 def pair(first: LensRun, second: LensRun) -> LensPair | None:
-    """None when the shapes are not equal."""
-    same = (first.layers, first.positions) == (second.layers, second.positions)
-    return LensPair(first, second) if same else None
+    """None when they have not as many layers."""
+    if first.layers != second.layers:
+        return None
+    return LensPair(first, second, aligned(first.token_ids, second.token_ids))
 
 
 def differences(both: LensPair, name: str) -> Differences:
@@ -51,33 +62,31 @@ def differences(both: LensPair, name: str) -> Differences:
     metric = METRICS[name]
     values = [
         [
-            _difference(both.first.row(layer), both.second.row(layer), pos, metric)
-            for pos in range(both.second.positions)
+            None if place is None else _difference(*rows, place, pos, metric)
+            for pos, place in enumerate(both.places)
         ]
-        for layer in both.second.all_layers
+        for rows in _rows(both)
     ]
     known = [abs(value) for row in values for value in row if value is not None and value == value]
     return Differences(metric, values, max(known, default=0.0))
 
 
 def cells(both: LensPair, found: Differences) -> list[list[Cell]]:
-    """Row 0 the embeddings. Text: the second's top token; level 0.5 where nothing changed."""
+    """Text: the second's top token; level 0.5 where nothing changed."""
     return [
-        [
-            Cell(_top(both.second, layer, pos), _level(value, found))
-            for pos, value in enumerate(found.values[row_of(layer)])
-        ]
-        for layer in both.second.all_layers
+        [Cell(_top(row, pos), _level(value, found)) for pos, value in enumerate(values)]
+        for (_, row), values in zip(_rows(both), found.values, strict=True)
     ]
 
 
 def changed_tokens(both: LensPair) -> dict[tuple[int, int], str]:
     """Marks where another token stands on top."""
     return {
-        (row_of(layer), pos): CHANGED
-        for layer in both.second.all_layers
-        for pos in range(both.second.positions)
-        if _top(both.first, layer, pos) != _top(both.second, layer, pos)
+        (at, pos): CHANGED
+        for at, (first, second) in enumerate(_rows(both))
+        for pos, place in enumerate(both.places)
+        if place is not None and first is not None and second is not None
+        if _top(first, place) != _top(second, pos)
     }
 
 
@@ -90,25 +99,47 @@ def scale_words(found: Differences) -> tuple[str, str]:
 
 def in_words(both: LensPair, found: Differences, layer: int, pos: int) -> str:
     """The cell in both, and what lies between."""
-    tokens = [quoted(_top(run, layer, pos)) for run in both]
-    rows = [run.row(layer) for run in both]
-    if rows[0] is None or rows[1] is None:
-        return f"{site(layer)} · position {pos}: not in both"
-    before, after = (found.metric.value(row, pos) for row in rows if row is not None)
-    top = tokens[1] if tokens[0] == tokens[1] else f"{tokens[0]} → {tokens[1]}"
+    where = _where(both, layer, pos)
+    compared = of_cell(both, found.metric.name, layer, pos)
+    return f"{where} · {' · '.join(compared)}" if compared else f"{where}: not in both"
+
+
+def of_cell(both: LensPair, name: str, layer: int, pos: int) -> list[str]:
+    """The top tokens of both, then both values and what lies between; nothing for a cell that is
+    not in both."""
+    first, second = _rows(both)[both.second.index(layer)]
+    place, metric = both.places[pos], METRICS[name]
+    if first is None or second is None or place is None:
+        return []
+    one, other = quoted(_top(first, place)), quoted(_top(second, pos))
+    top = other if one == other else f"{one} → {other}"
+    before, after = metric.value(first, place), metric.value(second, pos)
     if before is None or after is None:
-        return f"{site(layer)} · position {pos} · {top}"
-    text = found.metric.text
+        return [top]
     change = f"{after - before:+.3g}" if after != before else "the same"
-    return f"{site(layer)} · position {pos} · {top} · {text(before)} → {text(after)} ({change})"
+    return [top, f"{metric.text(before)} → {metric.text(after)} ({change})"]
+
+
+def _where(both: LensPair, layer: int, pos: int) -> str:
+    """The cell's address in the second, and in the first where it is another one."""
+    row, place = both.second.index(layer), both.places[pos]
+    here, there = both.second.site(layer), both.first.site(both.first.layer_at(row))
+    site = here if here == there else f"{there} → {here}"
+    return f"{site} · position {pos if place in (None, pos) else f'{place} → {pos}'}"
+
+
+def _rows(both: LensPair) -> list[tuple[LensRow, LensRow]]:
+    """Both runs' rows, from the first layer up; None for one that is not known."""
+    layers = zip(both.first.all_layers, both.second.all_layers, strict=True)
+    return [(both.first.row(one), both.second.row(other)) for one, other in layers]
 
 
 def _difference(
-    first: LogitLensRow | None, second: LogitLensRow | None, pos: int, metric: Metric
+    first: LensRow, second: LensRow, place: int, pos: int, metric: Metric
 ) -> float | None:
     if first is None or second is None:
         return None
-    before, after = metric.value(first, pos), metric.value(second, pos)
+    before, after = metric.value(first, place), metric.value(second, pos)
     return None if before is None or after is None else after - before
 
 
@@ -125,6 +156,5 @@ def _level(value: float | None, found: Differences) -> float | None:
     return 0.5 + share / 2
 
 
-def _top(run: LensRun, layer: int, pos: int) -> str:
-    row = run.row(layer)
+def _top(row: LensRow, pos: int) -> str:
     return "" if row is None else row.top_tokens[pos][0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlxterp_engine.experiments import LogitLensRow
 from mlxterp_tui.panes.lens_metrics import log_rank, nats, probability, rank
-from mlxterp_tui.panes.lens_run import LensRun, site
+from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import Cell, LensView
 from mlxterp_tui.token_text import quoted
 from mlxterp_tui.widgets.bar_list import BarList, BarRow
@@ -33,6 +35,7 @@ class LensColumn(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="cell-address")
+        yield Static(id="cell-compared")
         yield BarList(id="cell-best")
         yield Static(id="cell-numbers")
         yield Static(id="cell-over-layers")
@@ -40,14 +43,19 @@ class LensColumn(Vertical):
         yield Static(id="cell-settled", classes="close")
         yield Static(id="cell-pinned")
 
-    def show(self, run: LensRun, view: LensView) -> None:
+    def show(self, run: LensRun, view: LensView, compared: Sequence[str] = ()) -> None:
+        """compared: the cell in this run and in another one, in words."""
         cell = view.cursor
         row = run.row(cell.layer)
         write(self, "#cell-address", address(run, cell))
+        write(self, "#cell-compared", Content("\n").join([*map(Content, compared)]))
+        self.query_one("#cell-compared").display = bool(compared)
         self.query_one(BarList).set_rows(best(run, row, cell.pos) if row else [])
         write(self, "#cell-numbers", numbers(run, row, cell) if row else not_known())
         write(self, "#cell-over-layers", followed(run, cell.pos))
-        self.query_one(MiniLine).set_values(rank_levels(run, cell.pos), current=cell.layer + 1)
+        self.query_one(MiniLine).set_values(
+            rank_levels(run, cell.pos), current=run.index(cell.layer)
+        )
         write(self, "#cell-settled", settled(run, cell.pos))
         write(self, "#cell-pinned", Content("\n").join(pinned(run, view)))
 
@@ -67,7 +75,8 @@ class LensStrip(Vertical):
         yield MiniLine(id="strip-ranks")
         yield Static(id="strip-pinned")
 
-    def show(self, run: LensRun, view: LensView) -> None:
+    def show(self, run: LensRun, view: LensView, compared: Sequence[str] = ()) -> None:
+        """compared: the cell in this run and in another one, in words."""
         cell = view.cursor
         row = run.row(cell.layer)
         measured = measures(row, cell.pos) if row else "not computed yet"
@@ -75,11 +84,11 @@ class LensStrip(Vertical):
         write(self, "#strip-best", best_in_line(row, cell.pos) if row else Content(""))
         self.query_one(MiniLine).set_values(
             rank_levels(run, cell.pos),
-            current=cell.layer + 1,
+            current=run.index(cell.layer),
             label=followed(run, cell.pos).plain,
             note=settled_from(run, cell.pos),
         )
-        lines = pinned(run, view)
+        lines = [*map(Content, compared), *pinned(run, view)]
         write(self, "#strip-pinned", Content("   ").join(lines))
         self.query_one("#strip-pinned").display = bool(lines)
 
@@ -114,7 +123,7 @@ def address(run: LensRun, cell: Cell) -> Content:
     """The exact site, so that it can be typed and cited."""
     token = quoted(run.tokens[cell.pos]) if cell.pos < run.positions else ""
     return Content.assemble(
-        (site(cell.layer), "$accent bold"), f" · position {cell.pos} ", (token, "bold")
+        (run.site(cell.layer), "$accent bold"), f" · position {cell.pos} ", (token, "bold")
     )
 
 
@@ -183,6 +192,8 @@ def settled_from(run: LensRun, pos: int) -> str:
     first = run.settled_from(pos)
     if first is None:
         return ""
+    if run.state_read != "resid_post":
+        return f"on top from {run.site(first)} on"
     return f"on top from {'the embeddings' if first < 0 else f'block {first}'} on"
 
 

@@ -72,6 +72,12 @@ def rank(value: float) -> str:
     return str(int(value))
 
 
+def _of_next(row: LogitLensRow, pos: int) -> float | None:
+    """None at the last position, which has no next token, and in runs of before it was measured."""
+    losses = row.next_loss
+    return losses.values[pos] if losses is not None and pos < losses.shape[0] else None
+
+
 def _of_target(row: LogitLensRow, pos: int) -> float | None:
     return None if row.target_prob is None else row.target_prob.values[pos]
 
@@ -113,6 +119,14 @@ METRICS: dict[str, Metric] = {
             "entropy",
             "entropy of the row, nats",
             lambda row, pos: row.entropy.values[pos],
+            share_of_most_entropy,
+            nats,
+            ("0", "ln |V|"),
+        ),
+        Metric(
+            "next-loss",
+            "loss on the prompt's next token, nats",
+            _of_next,
             share_of_most_entropy,
             nats,
             ("0", "ln |V|"),

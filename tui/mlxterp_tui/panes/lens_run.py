@@ -1,4 +1,4 @@
-"""What is known of one logit-lens run: grows as rows arrive. Knows nothing of the screen."""
+"""What is known of one run of a lens: grows as rows arrive. Knows nothing of the screen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mlxterp_engine.experiments import Contract, LogitLens, LogitLensRow, Result
+from mlxterp_engine.experiments.logit_lens import State
 
 import msgspec
 
@@ -14,7 +15,10 @@ RunState = Literal["empty", "waiting", "running", "done", "cancelled", "failed"]
 
 @dataclass(frozen=True)
 class LensRun:
-    """rows: by layer, -1 the embeddings. layers: blocks of the model (the last row's + 1)."""
+    """rows: by layer, as `LogitLensRow` counts them. layers: blocks of the model.
+
+    Row 0 of a grid is the first layer: the embeddings, or block 0 where its own state is read.
+    """
 
     request: LogitLens | None = None
     state: RunState = "empty"
@@ -43,7 +47,7 @@ class LensRun:
         """Whether another request reads the same prompt by the same model in the same way."""
         if self.request is None or other is None:
             return False
-        return replace_target(self.request) == replace_target(other)
+        return without_target(self.request) == without_target(other)
 
     @property
     def running(self) -> bool:
@@ -54,8 +58,32 @@ class LensRun:
         return len(self.tokens)
 
     @property
+    def state_read(self) -> State:
+        """Which state of each block the rows are."""
+        return self.request.state if self.request else "resid_post"
+
+    @property
     def all_layers(self) -> range:
-        return range(-1, self.layers)
+        """One more than there are blocks: the embeddings before, or the end after them."""
+        first = -1 if self.state_read == "resid_post" else 0
+        return range(first, first + self.layers + 1)
+
+    @property
+    def last_layer(self) -> int:
+        """Of the model's own prediction."""
+        return self.all_layers[-1]
+
+    def index(self, layer: int) -> int:
+        """Its row in a grid."""
+        return layer - self.all_layers[0]
+
+    def layer_at(self, index: int) -> int:
+        return self.all_layers[0] + index
+
+    def site(self, layer: int) -> str:
+        """The typed address of a row."""
+        row = self.rows.get(layer)
+        return (row.site if row else "") or address(layer, self.state_read, self.layers)
 
     @property
     def contracts(self) -> dict[str, Contract]:
@@ -70,7 +98,7 @@ class LensRun:
 
     def final_token(self, pos: int) -> str | None:
         """The token on top in the last row, once that row is known."""
-        row = self.rows.get(self.layers - 1)
+        row = self.rows.get(self.last_layer)
         return row.top_tokens[pos][0] if row else None
 
     def settled_from(self, pos: int) -> int | None:
@@ -84,10 +112,13 @@ class LensRun:
         return first
 
 
-def replace_target(request: LogitLens, target: str | None = None) -> LogitLens:
-    return msgspec.structs.replace(request, target=target)
+def without_target(request: LogitLens) -> LogitLens:
+    return msgspec.structs.replace(request, target=None)
 
 
-def site(layer: int) -> str:
-    """The typed address of a lens row."""
-    return "embed" if layer < 0 else f"blocks.{layer}.resid_post"
+def address(layer: int, state: State, layers: int) -> str:
+    """Of a row that is not known yet. The last row of `resid_pre` and `resid_mid` is the end."""
+    if layer < 0:
+        return "embed"
+    end = state != "resid_post" and layer == layers
+    return f"blocks.{layer - 1}.resid_post" if end else f"blocks.{layer}.{state}"

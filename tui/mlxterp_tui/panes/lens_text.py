@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mlxterp_engine.experiments import BadInput, LogitLensRow
-from mlxterp_tui.panes.lens_run import LensRun, site
+from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import Cell
 
 COLUMNS = (
@@ -29,7 +29,9 @@ def cell_tsv(run: LensRun, cell: Cell) -> str:
     """The cell's own line, and its best tokens under it."""
     row = run.row(cell.layer)
     if row is None:
-        raise BadInput(f"{site(cell.layer)} is not computed yet; wait for it, or r to run again")
+        raise BadInput(
+            f"{run.site(cell.layer)} is not computed yet; wait for it, or r to run again"
+        )
     best = [
         f"{rank}\t{_field(token)}\t{row.top_probs.values[cell.pos, rank]:.6g}"
         for rank, token in enumerate(row.top_tokens[cell.pos])
@@ -45,7 +47,7 @@ def _line(run: LensRun, cell: Cell) -> str:
     return "\t".join(
         [
             str(cell.layer),
-            site(cell.layer),
+            run.site(cell.layer),
             str(pos),
             _field(run.tokens[pos]),
             _field(row.top_tokens[pos][0]),

@@ -58,7 +58,7 @@ class LensView:
         view = replace(self, metric=self._metric_for(run, new_target))
         if kept:
             return replace(view, cursor=within(self.cursor, run))
-        last = Cell(run.layers - 1, max(0, run.positions - 1))
+        last = Cell(run.last_layer, max(0, run.positions - 1))
         return replace(view, cursor=last, pinned=None)
 
     def _metric_for(self, run: LensRun, new_target: bool) -> str:
@@ -74,14 +74,13 @@ class LensView:
 
 def within(cell: Cell, run: LensRun) -> Cell:
     """The closest cell that the run has."""
-    return Cell(
-        min(max(cell.layer, -1), run.layers - 1), min(max(cell.pos, 0), max(0, run.positions - 1))
-    )
+    first, last = run.all_layers[0], run.last_layer
+    return Cell(min(max(cell.layer, first), last), min(max(cell.pos, 0), max(0, run.positions - 1)))
 
 
 def shown_layers(view: LensView, run: LensRun) -> list[int]:
     """Layers from the top of the grid down. The last row is always among them."""
-    downwards = list(range(run.layers - 1, -2, -view.stride))
+    downwards = list(run.all_layers[:: -view.stride])
     return downwards[::-1] if view.embeddings_on_top else downwards
 
 
@@ -112,10 +111,10 @@ def title(view: LensView, run: LensRun) -> str:
     return metric_of(view).title.format(target=target)
 
 
-def long_title(view: LensView, run: LensRun) -> str:
-    """Exactly what is shown."""
+def long_title(view: LensView, run: LensRun, lens: str) -> str:
+    """Exactly what is shown. lens: `logit lens`, `ridge lens NAME`."""
     stride = [f"every {view.stride} blocks"] if view.stride > 1 else []
-    return " · ".join(["logit lens", "resid_post", *stride, title(view, run)])
+    return " · ".join([lens, run.state_read, *stride, title(view, run)])
 
 
 def found(run: LensRun, view: LensView, step: int) -> Cell | None:

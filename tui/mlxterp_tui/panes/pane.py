@@ -15,10 +15,12 @@ from mlxterp_engine.experiments import (
     Trace,
 )
 from mlxterp_engine.worker.protocol import JobInfo
+from mlxterp_tui.keymap import Where
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 
 from textual.containers import Container
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.widget import Widget
 
@@ -36,6 +38,9 @@ class Pane(Container):
 
     writes: ClassVar[tuple[str, ...]] = ()
     """Suffixes of files that `exported` has the text of, before any format of its run."""
+
+    also_at: ClassVar[tuple[Where, ...]] = ()
+    """Places of the table of commands that are parts of this pane."""
 
     stored: RunRecord | None = None
     """The run of the log that is shown; None when it came from the engine just now."""
@@ -76,6 +81,14 @@ class Pane(Container):
     def request(self, prompt: str, setting: Setting) -> LogitLens | Trace | None:
         """What to ask for this prompt; None when the pane asks nothing."""
         return None
+
+    @property
+    def asker(self) -> Pane:
+        """The pane that the prompt asks while this one is in front."""
+        return self
+
+    def run_changed(self) -> None:
+        """The run of some pane is another than before."""
 
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
         """The request is on its way."""
@@ -119,6 +132,10 @@ class Pane(Container):
     def suggested_name(self) -> str:
         """A file name without suffix, for an export."""
         return "pane" if self.run_id is None else f"run-{self.run_id}"
+
+    def node_at(self, where: Where) -> DOMNode:
+        """Whose `action_…` methods the commands of a part are."""
+        return self
 
     def focus_contents(self) -> None:
         self.screen.set_focus(self)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlxterp_engine.runlog.comparison import Comparison
 from mlxterp_tui.comparison_text import drift_in_line, other_prompts, verdict, whole
 from mlxterp_tui.logbook import Stored
-from mlxterp_tui.panes import lens_difference
-from mlxterp_tui.panes.lens_cells import layer_of, row_of
+from mlxterp_tui.panes import lens_alignment, lens_difference
 from mlxterp_tui.panes.lens_difference import LensPair
 from mlxterp_tui.panes.lens_stored import stored_run
 from mlxterp_tui.screens.reader import CopyWanted, Reader
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from mlxterp_tui.app import MlxterpApp
 
 DIVERGING = "blue-red"
+LENSES = ("logit-lens", "tuned-lens")
 
 
 def comparison(
@@ -34,9 +34,9 @@ def comparison(
 ) -> LensComparison | Reader:
     """A grid for two lenses of one shape, else field by field."""
     names = {str(stored.record.request["name"]) for stored in (first, second)}
-    if names == {"logit-lens"}:
+    if names <= set(LENSES):
         both = lens_difference.pair(stored_run(first), stored_run(second))
-        if both is not None:
+        if both is not None and not lens_alignment.not_compared(both.places):
             return LensComparison(first, second, both, found, title)
     return Reader(title, whole(first.record, second.record, found))
 
@@ -91,7 +91,7 @@ class LensComparison(ModalScreen[None]):
         self._grid.ramp = self.app.appearance.library.ramp(DIVERGING, theme.dark)
         self._grid.set_labels(self._both.rows, self._both.second.tokens)
         self._grid.set_marks(lens_difference.changed_tokens(self._both))
-        self._grid.cursor = (row_of(self._both.second.layers - 1), self._both.second.positions - 1)
+        self._grid.cursor = (self._both.second.layers, self._both.second.positions - 1)
         self._grid.focus()
         self._show()
 
@@ -109,7 +109,8 @@ class LensComparison(ModalScreen[None]):
 
     def _show_cell(self) -> None:
         row, pos = self._grid.cursor
-        words = lens_difference.in_words(self._both, self._differences, layer_of(row), pos)
+        layer = self._both.second.layer_at(row)
+        words = lens_difference.in_words(self._both, self._differences, layer, pos)
         self.query_one("#comparison-cell", Static).update(Content(words))
 
     @on(CellGrid.CursorMoved)

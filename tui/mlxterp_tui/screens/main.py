@@ -18,7 +18,7 @@ from mlxterp_tui.screens.pane_tabs import pane_tabs
 from mlxterp_tui.screens.prompt import PromptPane
 from mlxterp_tui.screens.reader import Reader
 from mlxterp_tui.screens.run_line import RunLine
-from mlxterp_tui.screens.status_line import status_text
+from mlxterp_tui.screens.status_line import status_text, training_in_words
 from mlxterp_tui.widgets.jump_overlay import push_jump_overlay
 from mlxterp_tui.workspaces import Remembered
 
@@ -94,6 +94,14 @@ class MainScreen(Screen[None]):
     def pane(self) -> Pane:
         return self._panes[self._at]
 
+    def pane_named(self, name: str) -> Pane:
+        """Made, if it is not there yet, without bringing it forward."""
+        if name not in self._panes:
+            self._make(name)
+            pane = self._panes[name]
+            pane.display = pane.heading.display = False
+        return self._panes[name]
+
     @property
     def pane_name(self) -> str:
         return self._at
@@ -116,9 +124,11 @@ class MainScreen(Screen[None]):
             self.app.resume()
         for key, pane in self._panes.items():
             pane.display = pane.heading.display = key == name
+        self.query_one("#pane-tabs").refresh(layout=True)  # a page has no place in it elsewhere
         if in_pane:
             self.call_after_refresh(self.pane.focus_contents)
         self.redraw()
+        self.query_one("#pane-tabs").refresh(layout=True)
         self.app.show_run()
 
     def _make(self, name: str) -> None:
@@ -214,6 +224,7 @@ class MainScreen(Screen[None]):
         return status_text(
             app.setting, app.session.card, app.session.state, width,
             app.remembering.name, app.hypothesis,
+            training_in_words(app.session.jobs.values()),
         )  # fmt: skip
 
     def _draw_stored(self, width: int, height: int) -> Content:
@@ -256,7 +267,7 @@ class MainScreen(Screen[None]):
 
     def ask_prompt(self) -> None:
         """Run the pane on the prompt as it stands."""
-        self.app.runs.run(self.pane, self.prompt.text)
+        self.app.runs.run(self.pane.asker, self.prompt.text)
 
     @on(Pane.Wanted)
     @tells_errors
@@ -282,11 +293,11 @@ class MainScreen(Screen[None]):
             return self.app
         if where == "prompt":
             return self.prompt
-        return self if where == "main" else self.pane
+        return self if where == "main" else self.pane.node_at(where)
 
     def reachable_commands(self) -> list[Command]:
         """What can be carried out with this pane in front."""
-        return commands_at(("app", "main", self._at))  # type: ignore[arg-type]
+        return commands_at(("app", "main", self._at, *self.pane.also_at))  # type: ignore[arg-type]
 
     def completions(self, line: str) -> list[str]:
         return completions(line, self.reachable_commands(), self.app.choices)

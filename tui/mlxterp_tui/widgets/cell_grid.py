@@ -27,7 +27,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -152,15 +152,46 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """The cells of one row, as many as there are columns; only that row is painted again."""
         if len(cells) != self.column_count:
             raise ValueError(f"row {row} has {len(cells)} cells for {self.column_count} columns")
-        self._rows[row] = cells
-        self.refresh(self._places.row_region(row, self.scroll_offset))
+        before, self._rows[row] = self._rows[row], cells
+        self._repaint_row(row, before)
 
     def set_rows(self, rows: Sequence[Sequence[Cell] | None]) -> None:
         """All rows at once, as when another metric was chosen; None for one not known yet."""
         if len(rows) != self.row_count:
             raise ValueError(f"{len(rows)} rows of cells for {self.row_count} row labels")
-        self._rows = list(rows)
-        self.refresh()
+        before, self._rows = self._rows, list(rows)
+        for row, cells in enumerate(before):
+            self._repaint_row(row, cells)
+
+    def replace(
+        self,
+        rows: Sequence[str],
+        columns: Sequence[str],
+        cells: Sequence[Sequence[Cell] | None],
+        marks: Mapping[tuple[int, int], str],
+    ) -> None:
+        """Another content in one step: what looks as it did is not painted again."""
+        as_large = (len(rows), len(columns)) == (self.row_count, self.column_count)
+        if not as_large or list(rows) != self._row_labels:
+            self.set_labels(rows, columns)
+            self._marks = dict(marks)
+        elif (labels := [legible(label) for label in columns]) != self._column_labels:
+            self._column_labels = labels
+            self.refresh(Region(0, 0, self.size.width, HEADER))
+        self.set_rows(cells)
+        self.set_marks(marks)
+
+    def _repaint_row(self, row: int, before: Sequence[Cell] | None) -> None:
+        """The cells of a row that look other than they did."""
+        if not self.is_attached or not self._places.window.area:
+            return
+        painter, cells = self._the_painter(), self._rows[row]
+        layout, scroll = self._places, self.scroll_offset
+        for column in layout.columns_in_view(scroll):
+            was = UNKNOWN if before is None else before[column]
+            cell = UNKNOWN if cells is None else cells[column]
+            if painter.segments(was) != painter.segments(cell):
+                self.refresh(layout.cell_region(row, column, scroll))
 
     def cell_at(self, row: int, column: int) -> Cell:
         """The cell; an unknown one where nothing arrived yet."""
@@ -169,8 +200,10 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def set_marks(self, marks: Mapping[tuple[int, int], str]) -> None:
         """One-column signs in the lead column of cells, by (row, column)."""
-        self._marks = dict(marks)
-        self.refresh()
+        before, self._marks = self._marks, dict(marks)
+        for row, column in before.keys() | marks.keys():
+            if before.get((row, column)) != marks.get((row, column)):
+                self.refresh(self._places.cell_region(row, column, self.scroll_offset))
 
     def set_row_marks(self, marks: Mapping[int, str]) -> None:
         """One-column signs beside row labels, by row."""
