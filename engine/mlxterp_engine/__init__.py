@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlxterp_engine.experiments import Attention, Generate, LogitLens, Trace
+    from mlxterp_engine.experiments import Attention, Generate, LogitLens, Trace, TunedLens
     from mlxterp_engine.interpretable import InterpretableModel
     from mlxterp_engine.running import Run, run
     from mlxterp_engine.techniques.head_scores import head_scores, repeated_random_tokens
@@ -38,6 +38,7 @@ _WHERE = {
     "Run": "mlxterp_engine.running",
     "Sampling": "mlxterp_engine.tracing.generation",
     "Trace": "mlxterp_engine.experiments",
+    "TunedLens": "mlxterp_engine.experiments",
     "attention_patterns": "mlxterp_engine.tracing.trace",
     "duplicate_token_score": "mlxterp_engine.tracing.pattern_scores",
     "first_token_score": "mlxterp_engine.tracing.pattern_scores",
@@ -57,6 +58,7 @@ __all__ = [
     "Run",
     "Sampling",
     "Trace",
+    "TunedLens",
     "attention_patterns",
     "duplicate_token_score",
     "first_token_score",

@@ -23,6 +23,7 @@ from mlxterp_engine.experiments.result import (
     Step,
 )
 from mlxterp_engine.experiments.trace import Trace
+from mlxterp_engine.experiments.tuned_lens import TunedLens
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -49,6 +50,7 @@ __all__ = [
     "Started",
     "Step",
     "Trace",
+    "TunedLens",
     "parameters_of",
     "request_from",
 ]

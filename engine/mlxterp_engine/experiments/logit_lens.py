@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from mlxterp_engine.experiments.array import Array
 from mlxterp_engine.experiments.errors import BadInput
-from mlxterp_engine.experiments.request import Request, check_prompt, check_range
+from mlxterp_engine.experiments.request import Request, check_choice, check_prompt, check_range
 
 import msgspec
 
 State = Literal["resid_post", "resid_mid", "resid_pre"]
+STATES: tuple[str, ...] = get_args(State)
 
 
 class LogitLens(Request, frozen=True, kw_only=True, tag="logit-lens"):
@@ -35,6 +36,7 @@ class LogitLens(Request, frozen=True, kw_only=True, tag="logit-lens"):
         super().__post_init__()
         check_prompt("prompt", self.prompt)
         check_range("top_k", self.top_k, 1, 50)
+        check_choice("state", self.state, STATES)
         if self.target is not None:
             check_prompt("target", self.target)
         if bool(self.patch) != (self.patch_prompt is not None):

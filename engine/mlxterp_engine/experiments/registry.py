@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mlxterp_engine.experiments.attention import Attention
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
-from mlxterp_engine.experiments.request import CHOICES, Request, check_choice
+from mlxterp_engine.experiments.request import Request, check_choice
 from mlxterp_engine.experiments.trace import Trace
+from mlxterp_engine.experiments.tuned_lens import TunedLens
 
 import msgspec
 
-AnyRequest = LogitLens | Trace | Attention | Generate
+AnyRequest = LogitLens | TunedLens | Trace | Attention | Generate
 AnyPart = LogitLensRow | GeneratedToken
 
 EXPERIMENTS: dict[str, type[Request]] = {
     request.__struct_config__.tag: request  # type: ignore[misc]
-    for request in (LogitLens, Trace, Attention, Generate)
+    for request in (LogitLens, TunedLens, Trace, Attention, Generate)
 }
 
 
@@ -34,7 +36,7 @@ def request_from(name: str, parameters: dict[str, Any]) -> AnyRequest:
         )
     if name not in EXPERIMENTS:
         raise BadInput(f"there is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
-    for field, choices in CHOICES.items():
+    for field, choices in _choices(EXPERIMENTS[name]).items():
         if field in parameters:
             check_choice(field, parameters[field], choices)
     try:
@@ -42,6 +44,13 @@ def request_from(name: str, parameters: dict[str, Any]) -> AnyRequest:
     except msgspec.ValidationError as error:
         cause = error.__cause__
         raise BadInput(str(cause if isinstance(cause, BadInput) else error)) from None
+
+
+@cache
+def _choices(kind: type[Request]) -> dict[str, tuple[str, ...]]:
+    """What may stand in each field that names its values: in words that msgspec has not."""
+    hints = get_type_hints(kind).items()
+    return {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
 
 
 def parameters_of(request: Request) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def unembedding_sha256(net: nn.Module, anatomy: Anatomy) -> str:
     digest = hashlib.sha256()
     for path, array in sorted(_outside_the_blocks(net, anatomy), key=lambda found: found[0]):
         digest.update(json.dumps([path, list(array.shape)]).encode())
-        digest.update(memoryview(as_numpy(array.astype(mx.float32))).cast("B"))
+        digest.update(as_numpy(mx.contiguous(array.astype(mx.float32))).data.cast("B"))
     return digest.hexdigest()
 
 

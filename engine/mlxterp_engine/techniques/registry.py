@@ -14,9 +14,10 @@ from mlxterp_engine.experiments import (
     Request,
     Step,
     Trace,
+    TunedLens,
 )
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques import attention, generate, logit_lens, trace
+from mlxterp_engine.techniques import attention, generate, logit_lens, trace, tuned_lens
 from mlxterp_engine.techniques.findings import Findings, Prompts
 
 
@@ -36,6 +37,7 @@ class Technique(Protocol):
 
 TECHNIQUES: dict[type[Request], Technique] = {
     LogitLens: logit_lens,
+    TunedLens: tuned_lens,
     Trace: trace,
     Attention: attention,
     Generate: generate,

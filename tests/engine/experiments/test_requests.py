@@ -7,6 +7,7 @@ from mlxterp_engine.experiments import (
     Generate,
     LogitLens,
     Trace,
+    TunedLens,
     parameters_of,
     request_from,
 )
@@ -47,6 +48,11 @@ def test_layers_read_back_as_a_list_or_as_all(prompt, layers):
         ("logit-lens", {"prompt": "x", "seed": -1}, "seed is -1"),
         ("logit-lens", {"prompt": "x", "model": " "}, "model is empty"),
         ("logit-lens", {"prompt": "x", "colour": 1}, "colour"),
+        ("logit-lens", {"prompt": "x", "state": "attn_out"}, "state is 'attn_out'; give one of"),
+        ("logit-lens", {"prompt": "x", "patch": ["embed@0"]}, "patch and patch_prompt go together"),
+        ("logit-lens", {"prompt": "x", "patch_prompt": "y"}, "patch and patch_prompt go together"),
+        ("tuned-lens", {"prompt": "x"}, "lens"),
+        ("tuned-lens", {"prompt": "x", "lens": ""}, "lens is empty"),
         ("logit-lens", {}, "prompt"),
         ("trace", {"prompt": "x", "sites": []}, "sites is empty"),
         ("attention", {"prompt": "x", "layers": []}, "layers is []; give block numbers from 0"),
@@ -76,7 +82,13 @@ def test_python_and_the_wire_refuse_alike():
 
 
 def test_every_experiment_is_known_by_the_name_of_its_file():
-    known = {"logit-lens": LogitLens, "trace": Trace, "attention": Attention, "generate": Generate}
+    known = {
+        "logit-lens": LogitLens,
+        "tuned-lens": TunedLens,
+        "trace": Trace,
+        "attention": Attention,
+        "generate": Generate,
+    }
     assert known == EXPERIMENTS
     for name, request in EXPERIMENTS.items():
         assert request.__module__.endswith(name.replace("-", "_"))

@@ -8,12 +8,14 @@ from mlxterp_engine.experiments import (
     LogitLens,
     Request,
     Trace,
+    TunedLens,
 )
 
 PROMPT = "Once upon a 'time' `|"
 
 EXAMPLES: dict[str, Request] = {
     "logit-lens": LogitLens(model="glass-tiny", prompt=PROMPT, top_k=3, target="e"),
+    "tuned-lens": TunedLens(model="glass-tiny", prompt=PROMPT, top_k=3, lens="./lens"),
     "trace": Trace(
         model="glass-tiny",
         prompt=PROMPT,

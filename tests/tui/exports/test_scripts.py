@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlxterp_engine import run
+from mlxterp_engine import InterpretableModel, run
 from mlxterp_engine.experiments import EXPERIMENTS, BadInput
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_tui.exports.axes import UNNAMED, axes_of
@@ -19,6 +19,7 @@ from mlxterp_tui.logbook import Stored
 import msgspec
 import numpy as np
 import pytest
+from engine.lenses.made import written
 from examples import EXAMPLES
 
 experiments = pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -26,8 +27,9 @@ experiments = pytest.mark.parametrize("experiment", EXPERIMENTS)
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stored]]:
-    """A run of each experiment, as the log has it; asked in a folder that holds a vector."""
+    """A run of each experiment, as the log has it; asked beside a vector and a lens."""
     folder = tmp_path_factory.mktemp("asked-here")
+    written(folder / "lens", InterpretableModel("glass-tiny"))
     np.savez(folder / "vector.npz", vector=np.ones(128, dtype=np.float32))
     before = Path.cwd()
     os.chdir(folder)

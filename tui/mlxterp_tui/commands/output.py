@@ -121,7 +121,12 @@ def _arrays(result: Result) -> str:
     return table(lines) + "\n\nvalues: --json or --out FILE.npz"
 
 
-_BODIES = {"logit-lens": _layers, "generate": _written, "attention": _patterns}
+_BODIES = {
+    "logit-lens": _layers,
+    "tuned-lens": _layers,
+    "generate": _written,
+    "attention": _patterns,
+}
 
 
 def _contracts(result: Result) -> str:

@@ -16,14 +16,17 @@ _BEST: Axes = ("layer", "position", "rank")
 _STATE: Axes = ("position", "d_model")
 _HEADS: Axes = ("head", "position", "d_head")
 
+_LENS: Mapping[str, Axes] = {
+    "token_ids": ("position",),
+    "layer": ("layer",),
+    "top_*": _BEST,
+    "*": _CELL,
+}
+
 # Globs over the arrays' names; the first that matches counts.
 AXES: Mapping[str, Mapping[str, Axes]] = {
-    "logit-lens": {
-        "token_ids": ("position",),
-        "layer": ("layer",),
-        "top_*": _BEST,
-        "*": _CELL,
-    },
+    "logit-lens": _LENS,
+    "tuned-lens": _LENS,
     "trace": {
         "token_ids": ("position",),
         "*.attn.pattern": ("head", "destination", "source"),

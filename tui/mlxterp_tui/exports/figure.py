@@ -67,6 +67,7 @@ def attention_figure(result: Result) -> str:
 
 FIGURES: Mapping[str, Callable[[Result], str]] = {
     "logit-lens": lens_figure,
+    "tuned-lens": lens_figure,
     "attention": attention_figure,
     "generate": generated_figure,
 }

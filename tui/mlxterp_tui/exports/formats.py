@@ -59,7 +59,7 @@ def encoded(text: str) -> bytes:
 
 def _tsv(stored: Stored) -> str:
     result = needed(stored)
-    if result.meta.experiment["name"] == "logit-lens":
+    if result.meta.experiment["name"] in ("logit-lens", "tuned-lens"):
         return table_tsv(stored_run(stored))
     return long_tsv(result)
 

@@ -137,6 +137,8 @@ def _kind(record: RunRecord) -> type[Request]:
 
 def _has_relative_paths(record: RunRecord) -> bool:
     """Whether the request names files that are looked for from a folder."""
+    if not record.request.get("lens", "/").startswith(("/", "~")):
+        return True
     spoken = [str(words) for words in record.request.get("intervention", ())]
     files = [file for words in spoken for file in re.findall(r":([^:*]+\.npz)", words)]
     return any(not file.startswith(("/", "~")) for file in files)

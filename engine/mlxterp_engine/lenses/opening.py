@@ -1,0 +1,66 @@
+"""A lens for a model that is open: found by name or folder, in either format, and checked.
+
+What was read last is kept while its files are unchanged: a lens is asked for at every keystroke.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from mlxterp_engine.backend import as_numpy
+from mlxterp_engine.experiments.result import ModelCard
+from mlxterp_engine.lenses import folder as own
+from mlxterp_engine.lenses import shelf
+from mlxterp_engine.lenses.description import LensDescription, check_fits
+from mlxterp_engine.lenses.identity import identity
+from mlxterp_engine.lenses.translators import Translators
+from mlxterp_engine.models.anatomy_parts import Anatomy
+
+import mlx.nn as nn
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLens:
+    """A lens that fits the model it was opened for. name: its folder's. sha256: over weight and
+    bias in float32, so that a run can tell which lens it was."""
+
+    name: str
+    kind: str
+    sha256: str
+    translators: Translators
+
+
+def open_lens(named: str, card: ModelCard, net: nn.Module, anatomy: Anatomy) -> FittedLens:
+    """The lens of a name on the shelf or of a folder. BadInput where it is none of this model."""
+    folder = shelf.resolve(named).absolute()
+    found = _read(folder, _stamps(folder))
+    check_fits(folder.name, found.description.model, identity(card, net, anatomy))
+    return FittedLens(folder.name, found.description.kind, found.sha256, found.translators)
+
+
+class _Read(NamedTuple):
+    description: LensDescription
+    translators: Translators
+    sha256: str
+
+
+Stamps = tuple[tuple[str, int, int], ...]
+"""Name, size and time of change of each file in a folder."""
+
+
+def _stamps(folder: Path) -> Stamps:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+
+
+@lru_cache(maxsize=1)  # of a large model a lens is gigabytes
+def _read(folder: Path, _: Stamps) -> _Read:
+    description, translators = own.read(folder)
+    digest = hashlib.sha256()
+    for array in (translators.weight, translators.bias):
+        digest.update(as_numpy(array).data.cast("B"))
+    return _Read(description, translators, digest.hexdigest())
