@@ -18,6 +18,7 @@ from mlxterp_engine.experiments import BadInput, LogitLens, LogitLensRow, Price,
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.reproductions import lens_marginals
 from mlxterp_engine.reproductions.bootstrap import resamples
+from mlxterp_engine.reproductions.claiming import Setting
 from mlxterp_engine.reproductions.frame import (
     Perform,
     Reproduced,
@@ -27,7 +28,7 @@ from mlxterp_engine.reproductions.frame import (
     faults,
 )
 from mlxterp_engine.reproductions.lens_marginals import SKIPPED, Marginals, marginals
-from mlxterp_engine.reproductions.logit_lens_claims import SENTENCES, Setting, claims, curves
+from mlxterp_engine.reproductions.logit_lens_claims import SENTENCES, claims, curves
 from mlxterp_engine.reproductions.logit_lens_figures import Figures
 from mlxterp_engine.techniques import logit_lens as technique
 from mlxterp_engine.techniques.findings import Prompted

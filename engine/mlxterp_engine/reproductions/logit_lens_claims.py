@@ -7,11 +7,10 @@ until they pass: change one only with a reason that does not look at our figures
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-from mlxterp_engine.experiments.card import Claim, Curve, Ours, Paper
+from mlxterp_engine.experiments.card import Claim, Curve, Paper
 from mlxterp_engine.reproductions.bootstrap import Estimate, estimate, interval
+from mlxterp_engine.reproductions.claiming import Said, Setting, claim, named, number, too_few
 from mlxterp_engine.reproductions.logit_lens_figures import (
     Figures,
     depth_of_agreement,
@@ -23,20 +22,8 @@ from mlxterp_engine.reproductions.rules import Rule
 
 import numpy as np
 
-LEAST_BLOCKS = 8  # with fewer, a depth is coarser than the ± 0.15 that a rule allows
-
 BELROSE = "Belrose et al. 2023, arXiv 2303.08112"
 NOSTALGEBRAIST = "nostalgebraist 2020, interpreting GPT: the logit lens"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every claim is said of. tied: whether the unembedding is the embedding."""
-
-    model: str
-    tied: bool
-    seed: int
-    blocked: str = ""
 
 
 def claims(figures: Figures, setting: Setting) -> list[Claim]:
@@ -118,7 +105,7 @@ def _forms_late(figures: Figures, setting: Setting) -> Claim:
         LATE,
         figures,
         setting,
-        _too_few_blocks(figures),
+        too_few(figures.blocks),
     )
 
 
@@ -138,20 +125,20 @@ def _converges(figures: Figures, setting: Setting) -> Claim:
         estimate(falling, figures.kl, figures.tokens, setting.seed),
         "Spearman's ρ",
         {
-            "rows where KL rises": _named(np.flatnonzero(np.diff(kl) > 0) + 1),
+            "rows where KL rises": named(np.flatnonzero(np.diff(kl) > 0) + 1),
             "KL of the last row, nats": kl[-1],
             "KL of a unigram that knows no context, nats": unigram,
-            "rows better than the unigram, before the last": _named(
+            "rows better than the unigram, before the last": named(
                 np.flatnonzero(kl[:-1] < unigram)
             ),
-            "rows no better than for another position": _named(
+            "rows no better than for another position": named(
                 np.flatnonzero(kl >= figures.pooled(figures.mismatched))
             ),
         },
         FALLING,
         figures,
         setting,
-        _too_few_blocks(figures),
+        too_few(figures.blocks),
     )
 
 
@@ -202,7 +189,7 @@ def _echoes_the_input(figures: Figures, setting: Setting) -> Claim:
         {
             "echo at the embeddings": echo[0],
             "most echo of a block before the last": max(echo[1:-1], default=math.nan),
-            "blocks before the last that echo more than they agree": _named(
+            "blocks before the last that echo more than they agree": named(
                 np.flatnonzero(echo[1:-1] > figures.pooled(figures.agreement)[1:-1]) + 1
             ),
             "echo of the model itself, its last row": echo[-1],
@@ -211,7 +198,7 @@ def _echoes_the_input(figures: Figures, setting: Setting) -> Claim:
         ECHO,
         figures,
         setting,
-        _too_few_blocks(figures),
+        too_few(figures.blocks),
     )
 
 
@@ -227,62 +214,9 @@ def _claim(
     setting: Setting,
     unfit: str = "",
 ) -> Claim:
-    """unfit: why this model is none on which the claim could be judged; "" when it is one."""
-    blocked = setting.blocked or unfit
+    said = Said(name, SENTENCES[name], paper, measure, unit)
     checked = {"worst error of the contract lens_last_row": figures.last_row}
-    return Claim(
-        name=name,
-        claim=SENTENCES[name],
-        measure=measure,
-        paper=paper,
-        ours=_ours(found, unit, setting),
-        controls={key: _plain(value) for key, value in (controls | checked).items()},
-        rule=rule.words,
-        verdict="not comparable" if blocked else rule.verdict(found),
-        reason=blocked or rule.reason(found),
-    )
-
-
-def _ours(found: Estimate, unit: str, setting: Setting) -> Ours:
-    return Ours(
-        model=setting.model,
-        value=found.value if found.known else None,
-        interval=(found.low, found.high) if found.known else None,
-        n=found.n,
-        seed=setting.seed,
-        unit=unit,
-        draws=found.draws,
-    )
-
-
-def _plain(value: float | str) -> float | str | None:
-    if isinstance(value, str):
-        return value
-    return float(value) if np.isfinite(value) else None
-
-
-def _too_few_blocks(figures: Figures) -> str:
-    if figures.blocks >= LEAST_BLOCKS:
-        return ""
-    return f"{figures.blocks} blocks are too few to place anything in depth ({LEAST_BLOCKS} do)"
-
-
-def _named(rows: Sequence[int] | np.ndarray) -> str:
-    """Rows in words: `none`, `embeddings, blocks 0-3, 7`."""
-    if not len(rows):
-        return "none"
-    words = ["embeddings"] if rows[0] == 0 else []
-    blocks = [int(row) - 1 for row in rows if row > 0]
-    runs: list[list[int]] = []
-    for block in blocks:
-        if runs and block == runs[-1][-1] + 1:
-            runs[-1].append(block)
-        else:
-            runs.append([block])
-    spans = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
-    if spans:
-        words.append(("blocks " if len(blocks) > 1 else "block ") + ", ".join(spans))
-    return ", ".join(words)
+    return claim(said, found, rule, controls | checked, setting, unfit)
 
 
 # Curves.
@@ -299,10 +233,6 @@ def curves(figures: Figures) -> list[Curve]:
         ("marginal bias", "bits", figures.bias),
     )  # fmt: skip
     return [
-        Curve(title=title, unit=unit, layers=layers, values=[_number(v) for v in values])
+        Curve(title=title, unit=unit, layers=layers, values=[number(v) for v in values])
         for title, unit, values in shown
     ]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments.card import VERDICTS
-from mlxterp_engine.reproductions.logit_lens_claims import Setting, claims, curves
+from mlxterp_engine.reproductions.claiming import Setting
+from mlxterp_engine.reproductions.logit_lens_claims import claims, curves
 from mlxterp_engine.reproductions.logit_lens_figures import (
     Figures,
     depth_of_agreement,
