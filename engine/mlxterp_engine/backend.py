@@ -85,7 +85,7 @@ def put_back() -> Iterator[None]:
     """Put back, in the end, what one task's numbers depend on and another one sets: device,
     threads, and where MLX stands in its random numbers."""
     device, threads = mx.default_device(), threads_now(BLAS)
-    high, low = np.array(mx.random.state[0]).tolist()
+    high, low = np.array(mx.random.state[0]).tolist()  # type: ignore[index]
     try:
         yield
     finally:

@@ -25,6 +25,7 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.runlog.log import Part, RunLog
 from mlxterp_engine.runlog.record import NOTHING_SAID, Recording
+from mlxterp_engine.thinning import Thinned, kind_of
 
 import msgspec
 
@@ -121,14 +122,14 @@ class _Run:
         self._noted = noted
         self._begun = False
         self._id: int | None = None
-        self._parts: list[Part] = []
+        self._parts: Thinned[Part] = Thinned()
 
     def hear(self, part: Part) -> None:
         if isinstance(part, Step):
             return
         if not self._begun:
             self._begin(part.tokens if isinstance(part, Started) else [])
-        self._parts.append(part)
+        self._parts.append(part, kind_of(part))
 
     def finished(self, result: Result) -> None:
         if not self._begun:  # steps that went straight to their result
@@ -136,7 +137,7 @@ class _Run:
         self._end(lambda log, run: log.finish(run, result))
 
     def cancelled(self) -> None:
-        self._end(lambda log, run: log.cancelled(run, self._parts))
+        self._end(lambda log, run: log.cancelled(run, self._parts.items))
 
     def failed(self, error: BaseException) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__

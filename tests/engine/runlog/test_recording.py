@@ -24,7 +24,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logged import request, result
-from stand_in import CARD, row
+from stand_in import CARD, lens_step, row
 
 ASKED = request()
 STARTED = Started([[1]], [["a"]])
@@ -89,6 +89,14 @@ def test_who_asks_learns_the_number_at_once_and_what_is_known_is_kept(log):
     assert (record.price, record.model, record.tokens) == (known.price, CARD, [["a"]])
     run_to_the_end(work)
     assert told == [1]
+
+
+def test_of_a_long_training_that_is_stopped_an_even_share_of_the_steps_is_kept(log):
+    work = recorded(log, steps(STARTED, *map(lens_step, range(9999))))
+    for _ in range(10_000):
+        next(work)
+    work.close()
+    assert only(log).kept == f"{len(range(0, 9998, 8)) + 1} parts"
 
 
 def test_a_closed_run_is_cancelled_with_what_came_before(log):

@@ -22,6 +22,7 @@ from mlxterp_engine.experiments import (
     Started,
     Step,
 )
+from mlxterp_engine.experiments.train_lens import LensStep
 from mlxterp_engine.worker.tasks import ModelOpened, ModelsListed, OpenModel, Reproduce
 
 CARD = ModelCard(
@@ -69,6 +70,21 @@ def row(layer: int) -> LogitLensRow:
         entropy=floats(1.0),
         kl=floats(0.25),
         final_rank=ints(0),
+    )
+
+
+def lens_step(step: int) -> LensStep:
+    return LensStep(
+        step=step,
+        steps=10_000,
+        layers=[0],
+        loss=floats(1.0),
+        gradient_norm=1.0,
+        clip=1.0,
+        learning_rate=0.1,
+        tokens=step,
+        tokens_per_second=1.0,
+        seconds_left=1.0,
     )
 
 

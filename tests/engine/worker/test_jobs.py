@@ -1,24 +1,38 @@
 import threading
+from itertools import chain
 
 from mlxterp_engine.experiments import BadInput, LogitLens, Price, Step
 from mlxterp_engine.worker import jobs
 from mlxterp_engine.worker.jobs import JobQueue
-from mlxterp_engine.worker.protocol import Cancelled, Failed, Finished, TooLarge, decode_from_engine
+from mlxterp_engine.worker.protocol import (
+    Cancelled,
+    Failed,
+    Finished,
+    TooLarge,
+    decode_from_engine,
+)
 from mlxterp_engine.worker.tasks import ModelsListed
 
+import msgspec
 import pytest
+from stand_in import lens_step, row
 
 TASK = LogitLens(prompt="The capital of France is", model="glass-tiny")
 END = Finished(ModelsListed([]))
 
 
-def events_of(job):
-    """Every event that the job keeps, as a client reads them."""
+def frames_of(job):
+    """Every event that the job keeps."""
     found, seq = [], 0
     while (at := job.at_or_after(seq)) is not None:
-        found.append(decode_from_engine(at[0].frame[4:]))
-        seq = found[-1].seq + 1
+        found.append(at[0].frame)
+        seq = at[0].seq + 1
     return found
+
+
+def events_of(job):
+    """The same, as a client reads them."""
+    return [decode_from_engine(message[4:]) for message in frames_of(job)]
 
 
 def bodies(job):
@@ -70,6 +84,29 @@ def test_only_the_latest_step_is_kept_and_numbers_are_not_used_again():
         queue.post(job, Step(done, 3, ""))
     assert [(event.seq, event.body) for event in events_of(job)] == [(2, Step(2, 3, ""))]
     assert job.bytes == len(job.at_or_after(0)[0].frame)
+
+
+def test_the_steps_of_a_long_training_are_thinned_and_nothing_else_is():
+    queue = JobQueue()
+    queue.submit(TASK)
+    job = queue.take()
+    for number in range(9999):
+        queue.post(job, lens_step(number))
+        if number % 3000 == 0:
+            queue.post(job, row(number))
+        queue.post(job, Step(number, 9999, ""))
+    queue.end(job, END)
+    kept = [msgspec.msgpack.decode(message[4:]) for message in frames_of(job)]
+    numbers = {
+        kind: [event["seq"] for event in kept if event["body"]["type"] == kind]
+        for kind in ("lens-step", "logit-lens-row", "step", "finished")
+    }
+    steps = [event["body"]["step"] for event in kept if event["body"]["type"] == "lens-step"]
+    assert steps == [*range(0, 9998, 8), 9998]
+    assert numbers["logit-lens-row"] == [1, 6002, 12003, 18004]
+    assert (numbers["step"], numbers["finished"]) == ([20001], [20002])
+    assert [event["seq"] for event in kept] == sorted(chain.from_iterable(numbers.values()))
+    assert job.bytes == sum(map(len, frames_of(job)))
 
 
 @pytest.mark.parametrize(("done", "total", "share"), [(1, 4, 0.25), (5, 4, 1.0), (3, 0, 0.0)])

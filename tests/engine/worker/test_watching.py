@@ -53,6 +53,35 @@ def test_an_early_step_never_holds_up_a_part():
     assert drained(view, 10.0) == ([row(0)], None)
 
 
+def test_what_is_not_announced_is_not_sent_and_keeps_the_view_open():
+    """Between an event and its announcement a notice may have to be heard first."""
+    queue = JobQueue(on_change=lambda job: None)
+    queue.submit(LogitLens(prompt="a"))
+    job = queue.take()
+    view = Watching(job)
+    queue.post(job, row(0))
+    before_the_end = job.appended
+    queue.end(job, Cancelled())
+    assert drained(view, 0.0) == ([], None)
+    job.announce(before_the_end)
+    assert drained(view, 0.0) == ([row(0)], None)
+    assert not view.over
+    job.announce(job.appended)
+    assert drained(view, 0.0) == ([Cancelled()], None)
+    assert view.over
+
+
+def test_an_early_step_waits_while_what_follows_it_is_not_announced():
+    queue, job = running_job()
+    view = Watching(job)
+    queue.post(job, Step(0, 9, ""))
+    drained(view, 0.0)
+    queue.post(job, Step(1, 9, ""))
+    queue.on_change = lambda job: None
+    queue.post(job, row(0))
+    assert drained(view, 0.0) == ([], STEP_INTERVAL)
+
+
 def test_a_view_is_over_when_the_last_event_was_sent():
     queue, job = running_job()
     view = Watching(job)
