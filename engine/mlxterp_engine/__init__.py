@@ -14,7 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlxterp_engine.experiments import Attention, Generate, LogitLens, Trace, TunedLens
+    from mlxterp_engine.experiments import (
+        Attention,
+        Generate,
+        LogitLens,
+        Patchscope,
+        Trace,
+        TunedLens,
+    )
     from mlxterp_engine.interpretable import InterpretableModel
     from mlxterp_engine.running import Run, run
     from mlxterp_engine.techniques.head_scores import head_scores, repeated_random_tokens
@@ -35,6 +42,7 @@ _WHERE = {
     "Generate": "mlxterp_engine.experiments",
     "InterpretableModel": "mlxterp_engine.interpretable",
     "LogitLens": "mlxterp_engine.experiments",
+    "Patchscope": "mlxterp_engine.experiments",
     "Run": "mlxterp_engine.running",
     "Sampling": "mlxterp_engine.tracing.generation",
     "Trace": "mlxterp_engine.experiments",
@@ -55,6 +63,7 @@ __all__ = [
     "Generate",
     "InterpretableModel",
     "LogitLens",
+    "Patchscope",
     "Run",
     "Sampling",
     "Trace",

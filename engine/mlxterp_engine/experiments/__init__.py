@@ -5,6 +5,7 @@ from mlxterp_engine.experiments.attention import Attention, Layers
 from mlxterp_engine.experiments.errors import BadInput, EngineError, RunCancelled, RunFailed
 from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
+from mlxterp_engine.experiments.patchscope import Patchscope
 from mlxterp_engine.experiments.registry import (
     EXPERIMENTS,
     AnyPart,
@@ -42,6 +43,7 @@ __all__ = [
     "LogitLensRow",
     "Meta",
     "ModelCard",
+    "Patchscope",
     "Price",
     "Request",
     "Result",

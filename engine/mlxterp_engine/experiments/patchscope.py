@@ -13,7 +13,7 @@ class Patchscope(Request, frozen=True, kw_only=True, tag="patchscope"):
 
     site: where the state is taken, e.g. `blocks.8.resid_post`, at `position` of `prompt`.
     target_layer: the block whose same site it replaces, at `target_position` of `target_prompt`;
-    None: the same block.
+    None: the same block. top_k: of the first new token.
     """
 
     prompt: str
@@ -40,3 +40,8 @@ class Patchscope(Request, frozen=True, kw_only=True, tag="patchscope"):
     @property
     def prompts(self) -> tuple[str, ...]:
         return (self.prompt, self.target_prompt)
+
+    @property
+    def in_chat(self) -> tuple[bool, ...]:
+        """The target prompt stands as it is: its last token is the one that is written over."""
+        return (self.chat, False)

@@ -9,18 +9,19 @@ from mlxterp_engine.experiments.attention import Attention
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
+from mlxterp_engine.experiments.patchscope import Patchscope
 from mlxterp_engine.experiments.request import Request, check_choice
 from mlxterp_engine.experiments.trace import Trace
 from mlxterp_engine.experiments.tuned_lens import TunedLens
 
 import msgspec
 
-AnyRequest = LogitLens | TunedLens | Trace | Attention | Generate
+AnyRequest = LogitLens | TunedLens | Patchscope | Trace | Attention | Generate
 AnyPart = LogitLensRow | GeneratedToken
 
 EXPERIMENTS: dict[str, type[Request]] = {
     request.__struct_config__.tag: request  # type: ignore[misc]
-    for request in (LogitLens, TunedLens, Trace, Attention, Generate)
+    for request in (LogitLens, TunedLens, Patchscope, Trace, Attention, Generate)
 }
 
 

@@ -50,6 +50,11 @@ class Request(
         return () if prompt is None else (prompt,)
 
     @property
+    def in_chat(self) -> tuple[bool, ...]:
+        """Which of `prompts` stand in the model's chat template."""
+        return (self.chat,) * len(self.prompts)
+
+    @property
     def subject(self) -> str:
         """What it is about, for a line of a list: its first text, or what it is trained on."""
         return self.prompts[0] if self.prompts else ""

@@ -14,9 +14,15 @@ from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.findings import Prompts
 from mlxterp_engine.tracing.forward import Forward
 from mlxterp_engine.tracing.interventions import Edit
-from mlxterp_engine.tracing.patches import Lengths, Patch, parse_patch, read_from
 from mlxterp_engine.tracing.sites import Site
 from mlxterp_engine.tracing.spoken import parse_edit
+from mlxterp_engine.tracing.spoken_patches import (
+    Lengths,
+    SpokenPatch,
+    parse_patch,
+    patch_changes,
+    read_from,
+)
 
 import mlx.core as mx
 
@@ -27,7 +33,7 @@ PATCH_CHANGES = "patch_changes"
 class Edits:
     """What a request changes, read: patches before interventions."""
 
-    patches: list[Patch]
+    patches: list[SpokenPatch]
     interventions: list[Edit]
 
     @property
@@ -85,13 +91,10 @@ def edited_run(
 def _patch_changes(
     model: InterpretableModel, ids: list[int], edits: Edits, source: Forward, run: Forward
 ) -> Contract:
-    """error 1: some patch writes another state, and yet the logits are those without patches."""
-    places = read_from(edits.patches)
-    bare = model.run(ids, places, edits.interventions)
-    mx.eval(bare.logits, list(bare.sites.values()), run.logits, list(run.sites.values()))
+    """Against the run with the same interventions and no patch."""
+    bare = model.run(ids, read_from(edits.patches), edits.interventions).evaluate()
     moved = any(
         patch.moves(source.sites[patch.site.whole], bare.sites[patch.site.whole])
         for patch in edits.patches
     )
-    same = bool(mx.array_equal(run.logits, bare.logits))
-    return Contract.of(float(moved and same), 0.0)
+    return patch_changes(bare, run, moved)

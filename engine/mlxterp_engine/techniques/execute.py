@@ -31,7 +31,10 @@ PACKAGES = ("mlxterp-tui", "mlx", "mlx-lm", "numpy", "tokenizers")
 
 def prompted(model: InterpretableModel, request: AnyRequest) -> list[Prompted]:
     """The request's prompts as the model reads them."""
-    rows = [model.encode(text, request.bos, request.chat) for text in request.prompts]
+    rows = [
+        model.encode(text, request.bos, chat)
+        for text, chat in zip(request.prompts, request.in_chat, strict=True)
+    ]
     return [Prompted(ids, model.tokens.strings(ids)) for ids in rows]
 
 

@@ -13,7 +13,7 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
+from mlxterp_engine.techniques.findings import Findings, Prompts
 from mlxterp_engine.tracing.generation import (
     KEPT,
     TOLERANCE,
@@ -93,28 +93,27 @@ def run(
         max_tokens=request.max_tokens,
         sampling=sampling,
         end_ids=model.tokens.eos_ids,
-        chunk=_chunk(model),
+        chunk=chunk(model),
     )
-    made, text = yield from _told(model, request, prompt, parts)
-    yield Step(0, model.card.layers, "checking against one whole pass")
-    error = yield from _checked(model, made)
-    tolerance = TOLERANCE[model.anatomy.dtype != mx.float32]
-    return _findings(model, made, text, {"cache_equals_full": Contract.of(error, tolerance)})
+    made, text = yield from told(model, request.max_tokens, prompt.ids, parts)
+    contract = yield from checked(model, made)
+    return _findings(model, made, text, {"cache_equals_full": contract})
 
 
-def _chunk(model: InterpretableModel) -> int:
+def chunk(model: InterpretableModel) -> int:
+    """Tokens of a prompt to read before looking whether to stop."""
     least, most = CHUNKS
     return int(min(max(AT_ONCE / max(model.pace.per_token, 1e-6), least), most))
 
 
-def _told(
+def told(
     model: InterpretableModel,
-    request: Generate,
-    prompt: Prompted,
+    max_tokens: int,
+    prompt: list[int],
     parts: Generator[Read | NewToken, None, Generated],
 ) -> Generator[GeneratedToken | Step, None, tuple[Generated, str]]:
     """The generation's parts for the wire; returns what was made, and its text."""
-    stream, texts = TextStream(model.tokens, prompt.ids), []
+    stream, texts = TextStream(model.tokens, prompt), []
     while True:
         try:
             part = next(parts)
@@ -132,16 +131,18 @@ def _told(
             text=text,
             logprob=part.logprob,
         )
-        yield Step(len(texts), request.max_tokens, "new tokens")
+        yield Step(len(texts), max_tokens, "new tokens")
 
 
-def _checked(model: InterpretableModel, made: Generated) -> Generator[Step, None, float]:
+def checked(model: InterpretableModel, made: Generated) -> Generator[Step, None, Contract]:
+    """The contract `cache_equals_full` of what was made, a block at a time."""
+    yield Step(0, model.card.layers, "checking against one whole pass")
     checking = cache_error(model.net, model.anatomy, made)
     while True:
         try:
             block = next(checking)
         except StopIteration as end:
-            return end.value
+            return Contract.of(end.value, TOLERANCE[model.anatomy.dtype != mx.float32])
         yield Step(block + 1, model.card.layers, "checking against one whole pass")
 
 

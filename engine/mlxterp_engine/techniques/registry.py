@@ -10,6 +10,7 @@ from mlxterp_engine.experiments import (
     Attention,
     Generate,
     LogitLens,
+    Patchscope,
     Price,
     Request,
     Step,
@@ -17,7 +18,7 @@ from mlxterp_engine.experiments import (
     TunedLens,
 )
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques import attention, generate, logit_lens, trace, tuned_lens
+from mlxterp_engine.techniques import attention, generate, logit_lens, patchscope, trace, tuned_lens
 from mlxterp_engine.techniques.findings import Findings, Prompts
 
 
@@ -38,6 +39,7 @@ class Technique(Protocol):
 TECHNIQUES: dict[type[Request], Technique] = {
     LogitLens: logit_lens,
     TunedLens: tuned_lens,
+    Patchscope: patchscope,
     Trace: trace,
     Attention: attention,
     Generate: generate,

@@ -6,6 +6,7 @@ from mlxterp_engine.experiments import (
     Attention,
     Generate,
     LogitLens,
+    Patchscope,
     Request,
     Trace,
     TunedLens,
@@ -16,6 +17,9 @@ PROMPT = "Once upon a 'time' `|"
 EXAMPLES: dict[str, Request] = {
     "logit-lens": LogitLens(model="glass-tiny", prompt=PROMPT, top_k=3, target="e"),
     "tuned-lens": TunedLens(model="glass-tiny", prompt=PROMPT, top_k=3, lens="./lens"),
+    "patchscope": Patchscope(
+        model="glass-tiny", prompt=PROMPT, site="blocks.1.resid_post", max_tokens=4, top_k=3
+    ),
     "trace": Trace(
         model="glass-tiny",
         prompt=PROMPT,

@@ -41,6 +41,10 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
         "layers": ("layer",),
         "pattern": ("layer", "head", "destination", "source"),
     },
+    "patchscope": {
+        "top_*": ("rank",),
+        "*": ("index",),
+    },
     "generate": {
         "prompt_ids": ("prompt_position",),
         "*": ("index",),
