@@ -174,6 +174,8 @@ class MlxterpApp(App[None]):
 
     @on(Pane.Changed)
     def _pane_changed(self) -> None:
+        if self.is_open:
+            self.main.pane.run_changed()
         self.show_run()
 
     @on(PromptPane.Edited)

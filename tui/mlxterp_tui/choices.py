@@ -39,6 +39,10 @@ def choices(app: MlxterpApp, name: str) -> Sequence[str]:
             return workspaces.names()
         case "deleted-workspaces":
             return workspaces.deleted()
+        case "measures":
+            from mlxterp_tui.panes.lens_trajectories import ALL_AT_ONCE, MEASURES
+
+            return [*MEASURES, ALL_AT_ONCE]
         case "tags":
             return app.main.known_tags
         case _:

@@ -48,8 +48,8 @@ class Remembering:
     @property
     def pane(self) -> str:
         """The pane to begin with."""
-        names = [entry.name for entry in PANES]
-        return self.last.pane if self.last.pane in names else names[0]
+        homes = {entry.name: entry.home or entry.name for entry in PANES}
+        return homes.get(self.last.pane, PANES[0].name)
 
     def snapshot(self) -> Remembered:
         app = self._app

@@ -77,8 +77,8 @@ class TestAnAxis:
 
     @pytest.mark.parametrize(
         ("value", "words"),
-        [(0, "0"), (0.05, ".05"), (-0.5, "-.5"), (12, "12"), (1500, "1.5k"), (49151, "49.2k"),
-         (999.9, "1k"), (3e-5, "3e-5"), (2e6, "2M")],
+        [(0, "0"), (0.05, ".05"), (-0.5, "-.5"), (12, "12"), (1446.4, "1446"), (12345, "12.3k"),
+         (49151, "49.2k"), (999.9, "1000"), (3e-5, "3e-5"), (2e6, "2M")],
     )  # fmt: skip
     def test_a_number_is_said_in_few_characters(self, value, words):
         assert compact(value) == words

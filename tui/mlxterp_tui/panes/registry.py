@@ -12,7 +12,8 @@ class Entry(NamedTuple):
     """where: module and class, imported when the pane is first wanted.
 
     shows: the experiments whose results it shows. tab: whether it has a number key and always
-    stands in the row of panes; the others are pages that a job or a run opens.
+    stands in the row of panes; the others are pages that a job, a run or a pane opens.
+    home: of a page that shows what another pane holds: that one; a later session begins there.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Entry(NamedTuple):
     where: str
     shows: tuple[str, ...] = ()
     tab: bool = True
+    home: str = ""
 
     def make(self) -> Pane:
         module, _, kind = self.where.partition(":")
@@ -28,6 +30,8 @@ class Entry(NamedTuple):
 
 PANES = (
     Entry("lens", "Lens", "lens:LensPane", shows=("logit-lens",)),
+    Entry("lens-chart", "Trajectories", "lens_chart:LensChartPage", tab=False, home="lens"),
+    Entry("lens-summary", "Figures", "lens_figures:LensFiguresPage", tab=False, home="lens"),
     Entry("jobs", "Jobs", "jobs:JobsPane"),
     Entry("runs", "Runs", "runs:RunsPane"),
     Entry("cards", "Cards", "cards:CardsPane"),

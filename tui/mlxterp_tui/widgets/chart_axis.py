@@ -16,12 +16,14 @@ NOTHING_BELOW = 1e-12
 
 
 def compact(value: float) -> str:
-    """Few characters: 0, .05, 12, 1.5k, 49k, 3e-5."""
+    """Few characters: 0, .05, 12.5, 1446, 49.2k, 3e-5."""
     size = abs(value)
-    if size >= 999.5:
+    if size >= 9999.5:
         for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
             if size >= unit * 0.9995:
                 return f"{value / unit:.3g}{name}"
+    if size >= 999.5:
+        return f"{value:.0f}"
     if value == 0:
         return "0"
     if size < 1e-3:

@@ -16,11 +16,15 @@ _BLANK = 0x2800
 
 
 class Series(NamedTuple):
-    """A line. xs: never falling. ys: None is not known (yet), NaN failed: both leave a gap."""
+    """A line. xs: never falling. ys: None is not known (yet), NaN failed: both leave a gap.
+
+    missing: what the legend says at a None.
+    """
 
     name: str
     xs: Sequence[float]
     ys: Sequence[float | None]
+    missing: str = "not known"
 
     def at(self, x: float) -> float | None:
         """The value at the point closest to x; None where that one is not known."""
@@ -71,8 +75,10 @@ class Canvas:
             self.owners[row][column] = owner
 
     def sign(self, column: int, sign: str, owner: int) -> None:
-        """A sign in the lowest row where nothing is drawn."""
-        for row in reversed(range(self.rows)):
+        """A sign in the lowest row where nothing is drawn; one that something failed stands over
+        others."""
+        rows = range(self.rows - 1, -1, -1) if sign == FAILED else [self.rows - 1]
+        for row in rows:
             if self.owners[row][column] < 0:
                 self._signs[row, column] = sign
                 self.owners[row][column] = owner

@@ -116,15 +116,16 @@ def _legend(chart: Chart, y: Span, width: int) -> list[Row]:
 
 def _entry(chart: Chart, y: Span, number: int, line: Series) -> Row:
     sign = f"{mark(number)} " if len(chart.series) > 1 else ""
-    value = _value(line.at(chart.cursor), y) if chart.cursor is not None else ""
+    value = _value(line, chart.cursor, y) if chart.cursor is not None else ""
     name = _cut(line.name, WIDEST_NAME)
     return [Piece(sign + name, number), Piece(f" {value:<{VALUE}}" if value else "", "value"),
             Piece("   ", "label")]  # fmt: skip
 
 
-def _value(value: float | None, y: Span) -> str:
+def _value(line: Series, cursor: float, y: Span) -> str:
+    value = line.at(cursor)
     if value is None:
-        return "not known"
+        return line.missing
     return y.axis.text(value) if math.isfinite(value) else "failed"
 
 
