@@ -77,7 +77,17 @@ class TrainTunedLens(TrainLens, frozen=True, kw_only=True, tag="train-tuned-lens
 
 
 class TrainRidgeLens(TrainLens, frozen=True, kw_only=True, tag="train-ridge-lens"):
-    """Fit a ridge lens: least squares from each layer's states to the last, in closed form."""
+    """Fit a ridge lens: least squares from each layer's states to the last, in closed form.
+
+    It reads steps × tokens_per_step tokens, each sequence of the corpus once at most.
+    """
+
+    steps: int = 80
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resume:
+            raise BadInput("resume is for train-tuned-lens; a ridge lens is fitted in one go")
 
 
 class LensStep(msgspec.Struct, frozen=True, kw_only=True, tag="lens-step"):
@@ -85,7 +95,8 @@ class LensStep(msgspec.Struct, frozen=True, kw_only=True, tag="lens-step"):
     over the step's tokens before it was taken. gradient_norm: over all translators, before clipping
     at `clip`. tokens: read so far. seconds_left: to the end of the training. epoch: how often the
     training text has been begun, from 1. checkpoint: the last step that is safe on disk, 0 for
-    none; saved: when it was written, seconds since the epoch.
+    none; saved: when it was written, seconds since the epoch. gradient_norms: [layer], as
+    gradient_norm.
     """
 
     thins: ClassVar[bool] = True
@@ -103,6 +114,7 @@ class LensStep(msgspec.Struct, frozen=True, kw_only=True, tag="lens-step"):
     epoch: int = 1
     checkpoint: int = 0
     saved: float | None = None
+    gradient_norms: Array | None = None
 
 
 class LensEvaluation(msgspec.Struct, frozen=True, kw_only=True, tag="lens-evaluation"):

@@ -33,5 +33,9 @@ class Translators:
 
     def translate(self, states: mx.array, layer: int) -> mx.array:
         """States [..., d_model] of a layer -> what the lens takes for the last one's."""
-        weight, bias = self.weight[layer + 1], self.bias[layer + 1]
-        return states + (states @ weight.T + bias).astype(states.dtype)
+        return translated(states, self.weight[layer + 1], self.bias[layer + 1])
+
+
+def translated(states: mx.array, weight: mx.array, bias: mx.array) -> mx.array:
+    """One layer's map: states [..., d_model], weight [d_model, d_model], bias [d_model]."""
+    return states + (states @ weight.T + bias).astype(states.dtype)
