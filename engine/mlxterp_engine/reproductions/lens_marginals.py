@@ -90,6 +90,14 @@ def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return (np.exp(p) * (p - q)).sum(axis=-1) / np.log(2)
 
 
+def between_halves(log_means: np.ndarray, tokens: np.ndarray) -> float:
+    """KL between the mean predictions of every other text and of the rest, bits: what sampling
+    alone makes. log_means [text, vocab]; tokens [text]."""
+    halves = [np.where(np.arange(len(tokens)) % 2 == half, tokens, 0.0) for half in (0, 1)]
+    even, odd = (log_of_mean(log_means, half[None] / half.sum())[0] for half in halves)
+    return float(divergence(even, odd))
+
+
 def unigram_kl(
     log_means: np.ndarray, negative_entropy: np.ndarray, tokens: np.ndarray
 ) -> np.ndarray:

@@ -231,8 +231,8 @@ def _figures(
         unigram_kl=lens_marginals.unigram_kl(log_means[:, -1], negative_entropy, tokens),
         bias=bias,
         bias_drawn=bias_drawn,
-        floor=_floor(log_means[:, -1], tokens),
-        facts_from=np.array([_answer_stays_from(result) for result in facts]),
+        floor=lens_marginals.between_halves(log_means[:, -1], tokens),
+        facts_from=np.array([answer_stays_from(result) for result in facts]),
         last_row=max(r.meta.contracts["lens_last_row"].error for r in [*passages, *facts]),
         **together,
     )
@@ -252,18 +252,11 @@ def _of_passage(result: Result) -> dict[str, np.ndarray]:
     }
 
 
-def _answer_stays_from(result: Result) -> float:
+def answer_stays_from(result: Result) -> float:
     """The depth from which on the last position's top token is the final one."""
     ranks = to_numpy(result.arrays["final_rank"])[:, -1]
     wrong = np.flatnonzero(ranks[:-1] != 0)
     return float((wrong[-1] + 1 if len(wrong) else 0) / (len(ranks) - 1))
-
-
-def _floor(finals: np.ndarray, tokens: np.ndarray) -> float:
-    """KL between the mean predictions of every other text and of the rest, bits."""
-    halves = [np.where(np.arange(len(tokens)) % 2 == half, tokens, 0.0) for half in (0, 1)]
-    even, odd = (lens_marginals.log_of_mean(finals, h[None] / h.sum())[0] for h in halves)
-    return float(lens_marginals.divergence(even, odd))
 
 
 def _arrays(figures: Figures) -> dict[str, np.ndarray]:
