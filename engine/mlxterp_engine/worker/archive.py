@@ -2,20 +2,21 @@
 
 One file a job: a frame with its line of the job list, then, once it has ended, a frame with
 its last event. A file without the second frame belongs to a job that runs, or whose engine
-died.
+died. A result that the research log keeps is not written a second time: its run is named.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from mlxterp_engine.experiments import BadInput
+from mlxterp_engine.experiments import BadInput, Result
+from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.whole_files import write_whole
 from mlxterp_engine.worker.job_ids import is_job_id
-from mlxterp_engine.worker.protocol import LENGTH, Ending, Failed, JobInfo, framed
+from mlxterp_engine.worker.protocol import LENGTH, Ending, Failed, Finished, JobInfo, framed
 
 import msgspec
 
@@ -25,18 +26,36 @@ MOST_BYTES = 1 << 30
 LOST = "the engine stopped before this job ended; run it again"
 
 
+class _Logged(msgspec.Struct, frozen=True, tag="logged"):
+    """Finished, with the result that this run of the research log has."""
+
+    run: int
+
+
 _encoder = msgspec.msgpack.Encoder()
 _info_decoder = msgspec.msgpack.Decoder(JobInfo)
-_ending_decoder: msgspec.msgpack.Decoder[Ending] = msgspec.msgpack.Decoder(Ending)
+_ending_decoder: msgspec.msgpack.Decoder[Ending | _Logged] = msgspec.msgpack.Decoder(
+    Ending | _Logged
+)
+
+
+def _from_log(run: int) -> Result:
+    with RunLog.open() as log:
+        return log.result(run)
 
 
 class Archive:
     """The jobs of a folder, the latest `most_jobs` of them and at most `most_bytes`."""
 
     def __init__(
-        self, folder: Path, most_jobs: int = MOST_JOBS, most_bytes: int = MOST_BYTES
+        self,
+        folder: Path,
+        most_jobs: int = MOST_JOBS,
+        most_bytes: int = MOST_BYTES,
+        result_of: Callable[[int], Result] = _from_log,
     ) -> None:
         self.folder = folder
+        self._result_of = result_of
         self._most_jobs = most_jobs
         self._most_bytes = most_bytes
 
@@ -47,8 +66,8 @@ class Archive:
 
     def end(self, info: JobInfo, ending: Ending) -> None:
         """Keep how a job ended, whole or not at all, and let go of the oldest ones."""
-        frames = framed(_encoder.encode(info)) + framed(_encoder.encode(ending))
-        write_whole(self._path(info.id), frames)
+        last = framed(_encoder.encode(_without_logged_result(ending)))
+        write_whole(self._path(info.id), framed(_encoder.encode(info)) + last)
         self._forget_oldest()
 
     def infos(self) -> list[JobInfo]:
@@ -57,7 +76,8 @@ class Archive:
         return [info for info in found if info is not None]
 
     def ending(self, job_id: str) -> Ending:
-        """How a job ended. BadInput when there is no such job, or its file is broken."""
+        """How a job ended. BadInput when there is no such job, its file is broken, or the log no
+        longer has its result."""
         path = self.path_of(job_id)
         with path.open("rb") as file:
             _read_frame(file)
@@ -65,9 +85,12 @@ class Archive:
         if encoded is None:
             return Failed(LOST)
         try:
-            return _ending_decoder.decode(encoded)
+            ending = _ending_decoder.decode(encoded)
         except msgspec.MsgspecError as error:
             raise BadInput(f"{path} can't be read ({error}); remove it") from error
+        if isinstance(ending, _Logged):
+            return Finished(self._result_of(ending.run), ending.run)
+        return ending
 
     def path_of(self, job_id: str) -> Path:
         """The job's file. BadInput when there is none."""
@@ -92,6 +115,14 @@ class Archive:
         surplus = _surplus(sizes, self._most_jobs, self._most_bytes)
         for path in paths[:surplus]:
             path.unlink(missing_ok=True)
+
+
+def _without_logged_result(ending: Ending) -> Ending | _Logged:
+    match ending:
+        case Finished(outcome=Result(), run=int(run)):
+            return _Logged(run)
+        case _:
+            return ending
 
 
 def merged(running: Iterable[JobInfo], kept: Iterable[JobInfo]) -> list[JobInfo]:

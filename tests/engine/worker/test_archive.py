@@ -1,6 +1,7 @@
 from mlxterp_engine.experiments import BadInput, LogitLens
 from mlxterp_engine.worker.archive import LOST, Archive, merged
 from mlxterp_engine.worker.protocol import Cancelled, Failed, Finished, JobInfo
+from mlxterp_engine.worker.tasks import ModelsListed
 
 import pytest
 from stand_in import result
@@ -21,6 +22,30 @@ def test_an_ended_job_comes_back_whole(archive):
     archive.end(info(1), ENDING)
     assert archive.infos() == [info(1)]
     assert archive.ending("00000001") == ENDING
+
+
+def test_a_result_that_the_log_keeps_is_named_and_not_written_again(tmp_path):
+    large = Finished(result(LogitLens(prompt="a"), *[1.5] * 10_000), run=7)
+    kept = {7: large.outcome}
+    archive = Archive(tmp_path, result_of=kept.__getitem__)
+    archive.end(info(1), large)
+    assert archive.path_of("00000001").stat().st_size < 1000
+    assert archive.infos() == [info(1)]
+    assert archive.ending("00000001") == large
+
+
+def test_a_result_that_the_log_no_longer_has_is_refused_in_the_logs_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLXTERP_HOME", str(tmp_path))
+    archive = Archive(tmp_path)
+    archive.end(info(1), Finished(ENDING.outcome, run=7))
+    with pytest.raises(BadInput, match="there is no run 7"):
+        archive.ending("00000001")
+
+
+@pytest.mark.parametrize("ending", [Cancelled(run=7), Finished(ModelsListed([]), run=7)])
+def test_what_is_no_result_is_kept_as_it_is(archive, ending):
+    archive.end(info(1), ending)
+    assert archive.ending("00000001") == ending
 
 
 def test_another_engine_finds_what_the_last_one_kept(archive):

@@ -83,6 +83,20 @@ async def test_a_job_without_a_recording_leaves_nothing_behind(engine, home):
     assert not (home / "data").exists()
 
 
+@pytest.mark.parametrize("recording", [SAID, None], ids=["logged", "not logged"])
+async def test_a_result_outlives_its_engine_in_one_copy(home, recording):
+    async with await Engine.attach() as engine:
+        job = await engine.submit(lens("large 1"), recording=recording)
+        outcome = await job.outcome()
+        await engine.shutdown()
+    async with await Engine.private() as later:
+        kept = await later.watch(job.id)
+        assert await kept.outcome() == outcome
+        assert kept.run == job.run
+    large = [path for path in home.rglob("*") if path.is_file() and path.stat().st_size > 1 << 20]
+    assert len(large) == 1
+
+
 async def test_what_is_no_experiment_is_not_recorded(engine, home):
     await (await engine.submit(OpenModel(), recording=SAID)).outcome()
     assert not (home / "data").exists()
