@@ -63,12 +63,16 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure by layer: -1 is the embeddings, l `resid_post` of block l. None: not known."""
+    """A figure by layer: -1 is the embeddings, l `resid_post` of block l. None: not known.
+
+    chart: curves of one chart are drawn side by side, on one scale; "" stands alone.
+    """
 
     title: str
     unit: str
     layers: list[int]
     values: list[float | None]
+    chart: str = ""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):

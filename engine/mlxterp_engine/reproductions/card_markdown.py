@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mlxterp_engine.experiments.card import Card, Claim, Curve, Ours, Paper
 
-BAR = 40  # columns
+BESIDE = 92  # columns of a chart: the layer, and for each curve a value and a bar
+LAYER, VALUE = 5, 9
 FROM_MEMORY = " (quoted from memory)"
 
 
@@ -47,15 +49,40 @@ def _digits(value: float) -> str:
     return f"{value:#.3g}".rstrip(".")
 
 
-def bar_chart(curve: Curve, width: int = BAR) -> list[str]:
-    """A line a layer: its name, a bar from 0 to the greatest value, the value."""
-    known = [abs(value) for value in curve.values if value is not None]
+def charts(curves: Sequence[Curve]) -> list[list[Curve]]:
+    """The curves of a chart together, in the order of their charts."""
+    alone = ((curve.chart or f"{place}", curve) for place, curve in enumerate(curves))
+    found: dict[str, list[Curve]] = {}
+    for chart, curve in alone:
+        found.setdefault(chart, []).append(curve)
+    return list(found.values())
+
+
+def chart_title(together: Sequence[Curve]) -> str:
+    first = together[0]
+    return f"{first.chart or first.title}, {first.unit}"
+
+
+def bar_chart(together: Sequence[Curve], width: int = BESIDE) -> list[str]:
+    """A line a layer: its name, and for each curve its value and a bar from 0, on one scale.
+
+    Above them, where there are several, what each is. width: of it all.
+    """
+    known = [abs(value) for curve in together for value in curve.values if value is not None]
     most = max(known, default=0.0) or 1.0
-    names = ["embed" if layer == -1 else str(layer) for layer in curve.layers]
-    return [
-        f"{name:>5} {'█' * _length(value, most, width):<{width}} {_value(value)}"
-        for name, value in zip(names, curve.values, strict=True)
+    bar = max(3, (width - LAYER) // len(together) - VALUE - 2)
+    heads = [" " * LAYER + "".join(f"  {_head(c.title, VALUE + bar)}" for c in together)]
+    rows = zip(*(curve.values for curve in together), strict=True)
+    lines = [
+        f"{'embed' if layer == -1 else layer:>{LAYER}}"
+        + "".join(f"  {_value(v)} {'█' * _length(v, most, bar - 1):<{bar - 1}}" for v in values)
+        for layer, values in zip(together[0].layers, rows, strict=True)
     ]
+    return [line.rstrip() for line in (heads if len(together) > 1 else []) + lines]
+
+
+def _head(title: str, width: int) -> str:
+    return f"{title[:width]:<{width}}"
 
 
 def _length(value: float | None, most: float, width: int) -> int:
@@ -63,7 +90,7 @@ def _length(value: float | None, most: float, width: int) -> int:
 
 
 def _value(value: float | None) -> str:
-    return "not known" if value is None else f"{value:8.3f}"
+    return f"{'not known' if value is None else f'{value:.3f}':>{VALUE}}"
 
 
 def _facts(card: Card) -> str:
@@ -125,10 +152,10 @@ def _claim(number: int, claim: Claim) -> str:
 def _charts(card: Card) -> str:
     if not card.curves:
         return ""
-    charts = [
-        "\n".join([f"{curve.title}, {curve.unit}", *bar_chart(curve)]) for curve in card.curves
+    drawn = [
+        "\n".join([chart_title(together), *bar_chart(together)]) for together in charts(card.curves)
     ]
-    return "## By layer\n\n" + "\n\n".join(f"```text\n{chart}\n```" for chart in charts)
+    return "## By layer\n\n" + "\n\n".join(f"```text\n{chart}\n```" for chart in drawn)
 
 
 def _notes(card: Card) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput, Contract, LogitLens, Result, Step
-from mlxterp_engine.experiments.card import card_from, card_json
+from mlxterp_engine.experiments.card import Curve, card_from, card_json
 from mlxterp_engine.reproductions import logit_lens, making, shelf
-from mlxterp_engine.reproductions.card_markdown import bar_chart, card_markdown
+from mlxterp_engine.reproductions.card_markdown import (
+    bar_chart,
+    card_markdown,
+    chart_title,
+    charts,
+)
 from mlxterp_engine.reproductions.frame import blocked_by, faults
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.techniques.execute import execute
@@ -236,10 +241,31 @@ def test_markdown_tables_survive_bars_in_their_cells(made):
 
 def test_bars_are_as_long_as_their_values(made):
     curve = replace(made.card.curves[0], layers=[-1, 0, 1], values=[10.0, 5.0, None])
-    embeddings, half, unknown = bar_chart(curve, width=20)
+    embeddings, half, unknown = bar_chart([curve], width=37)
     assert embeddings.count("█") == 20
     assert half.count("█") == 10
     assert unknown.split() == ["1", "not", "known"]
+
+
+def test_curves_of_one_chart_stand_side_by_side_on_one_scale():
+    one, other, alone = (
+        Curve(title=title, unit="nats", layers=[-1, 0], values=values, chart=chart)
+        for title, values, chart in [
+            ("one", [8.0, 4.0], "both"),
+            ("other", [2.0, 1.0], "both"),
+            ("alone", [1.0, 1.0], ""),
+        ]
+    )
+    assert charts([one, alone, other]) == [[one, other], [alone]]
+    assert [chart_title(together) for together in charts([one, alone])] == [
+        "both, nats",
+        "alone, nats",
+    ]
+    head, first, second = bar_chart([one, other], width=47)
+    assert head.split() == ["one", "other"]
+    assert [part.count("█") for part in first.split("2.000")] == [9, 2]
+    assert second.split() == ["0", "4.000", "████", "1.000", "█"]
+    assert max(map(len, (head, first, second))) <= 47
 
 
 def test_on_the_default_model_the_card_s_figures_are_those_of_its_kind(smol, home, monkeypatch):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from mlxterp_engine.experiments.card import VERDICTS, Card, Claim, Curve, Verdict
 from mlxterp_engine.experiments.reproductions import Entry
 from mlxterp_engine.reproductions.card_markdown import (
     bar_chart,
+    chart_title,
+    charts,
     figure,
     ours_in_words,
     paper_in_words,
@@ -29,7 +31,7 @@ NAME, WHEN = 14, 18
 VERDICT = max(map(len, VERDICTS)) + 4
 ROOM_FOR_WORDS = 100
 HEADING = f" {'reproduction':<{NAME}} {'last card':<{WHEN}} claims"
-CHART_ROOM = 18  # columns beside a bar: the layer and the value
+MOST_CHART = 92  # columns
 
 NONE_YET = """\
 No card of {title} yet. A card sets a paper's figures beside
@@ -71,9 +73,9 @@ def at_a_glance(card: Card, width: int, height: int = 0) -> Content:
 def in_full(card: Card, width: int) -> Content:
     """The card with measures, rules, controls and charts: what card.md says."""
     claims = [_row(claim, width) + "\n" + _grounds(claim, width) for claim in card.claims]
-    charts = [_chart(curve, width) for curve in card.curves]
+    drawn = [_chart(together, width) for together in charts(card.curves)]
     notes = [_filled("· ", note, width) for note in card.notes]
-    parts = [_origin(card, width), *claims, *charts, *notes, Content(card.command)]
+    parts = [_origin(card, width), *claims, *drawn, *notes, Content(card.command)]
     return Content("\n\n").join(parts)
 
 
@@ -127,10 +129,11 @@ def _grounds(claim: Claim, width: int) -> Content:
     )
 
 
-def _chart(curve: Curve, width: int) -> Content:
-    bars = bar_chart(curve, max(10, min(60, width - CHART_ROOM)))
-    heading = (f"{curve.title}, {curve.unit}", "bold")
-    return Content.assemble(heading, "\n", ("\n".join(bars), "$text-primary"))
+def _chart(together: Sequence[Curve], width: int) -> Content:
+    bars = bar_chart(together, min(MOST_CHART, width))
+    return Content.assemble(
+        (chart_title(together), "bold"), "\n", ("\n".join(bars), "$text-primary")
+    )
 
 
 def _filled(head: str, text: str, width: int, style: str = "", indent: int = 0) -> Content:
