@@ -175,6 +175,9 @@ class RecordedEngine:
     async def watch(self, job_id: str, seq: int = 0) -> RecordedJob:
         return RecordedJob(job_id, self._jobs[job_id].run, self)
 
+    async def estimate(self, task: Task) -> Price | None:
+        return next((run.price for run in self.recording.runs if run.task == task), None)
+
     async def tokenize(self, text: str, bos: str = "auto", chat: bool = False) -> Tokenized:
         return self.recording.tokens.get(text, Tokenized([0], [text]))
 
@@ -216,7 +219,7 @@ class RecordedEngine:
                     state=state,  # type: ignore[arg-type]
                     progress=0.0 if state == "running" else 1.0,
                     model=task.model,  # type: ignore[union-attr]
-                    prompt=getattr(task, "prompt", ""),
+                    prompt=getattr(task, "subject", ""),
                     price=job.price,
                     submitted=float(len(self._jobs)),
                     started=0.0,

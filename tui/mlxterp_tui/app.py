@@ -22,7 +22,7 @@ from mlxterp_tui.history import History
 from mlxterp_tui.keymap import accepted, bindings
 from mlxterp_tui.logbook import Logbook
 from mlxterp_tui.panes.pane import Pane
-from mlxterp_tui.panes.registry import pane_showing
+from mlxterp_tui.panes.registry import TRAININGS, pane_showing
 from mlxterp_tui.remembering import SECONDS_BETWEEN_LOOKS, Remembering
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.runs import Runs
@@ -32,6 +32,7 @@ from mlxterp_tui.screens.palette import TableCommands
 from mlxterp_tui.screens.prompt import PromptPane
 from mlxterp_tui.screens.reader import CopyWanted, Reader
 from mlxterp_tui.session import Connect, Session
+from mlxterp_tui.trainings import Trainings
 from mlxterp_tui.troubles import Troubles
 from mlxterp_tui.widgets import dirty_spans, escape_keys
 from mlxterp_tui.widgets.colour_depth import colour_system, depth_of, use_colour_system
@@ -77,6 +78,7 @@ class MlxterpApp(App[None]):
         self.engagement = Engagement(self)
         self.session = Session(connect, self.engagement.changed)
         self.runs = Runs(self)
+        self.trainings = Trainings(self)
         self.logbook = logbook or Logbook()
         self.logbook.tell = self._log_mended
         self.hypothesis = ""
@@ -206,6 +208,9 @@ class MlxterpApp(App[None]):
 
     @on(Pane.WatchWanted)
     def _watch_wanted(self, event: Pane.WatchWanted) -> None:
+        if event.info.experiment in TRAININGS:
+            self.trainings.watch(event.info)
+            return
         name = pane_showing(event.info.experiment)
         if name is not None:
             self.main.action_show_pane(name)
@@ -253,6 +258,13 @@ class MlxterpApp(App[None]):
     def _set_model(self, reference: str) -> None:
         self.engagement.model_chosen()
         self._set(model=reference)
+
+    @tells_errors
+    def action_train(self, words: str) -> None:
+        self.trainings.asked(words)
+
+    def action_training_form(self) -> None:
+        self.trainings.open_form()
 
     # Words about runs.
 

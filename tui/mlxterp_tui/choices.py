@@ -17,6 +17,7 @@ FIXED = {
     "bos": CHOICES["bos"],
     "switch": ("on", "off"),
     "engine": ("restart", "stop", "status"),
+    "trainings": ("ridge", "tuned"),
     "metrics": tuple(METRICS),
 }
 

@@ -75,6 +75,7 @@ class Engagement:
         if not app.is_open:
             return
         app.main.redraw()
+        app.trainings.hear(app.session.jobs.values())
         if app.session.log_trouble:
             app.troubles.once(RunFailed(app.session.log_trouble))
         lost = app.session.lost

@@ -21,6 +21,7 @@ from mlxterp_tui.panes import runs_text
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.panes.registry import pane_showing
 from mlxterp_tui.screens.reader import Reader
+from mlxterp_tui.trainings import PAGE as TRAINING_PAGE
 
 import msgspec
 
@@ -109,8 +110,10 @@ class Recorded:
         self._app.show_run()
 
     def _adopt(self, request: Mapping[str, Any]) -> None:
-        """Put its prompt, BOS and chat above the pane, as they were asked."""
+        """Put its prompt, BOS and chat above the pane, as they were asked; a training has none."""
         app = self._app
+        if "prompt" not in request:
+            return
         app.main.prompt.text = str(request.get("prompt", ""))
         app.setting = msgspec.structs.replace(
             app.setting, bos=request.get("bos", "auto"), chat=bool(request.get("chat", False))
@@ -118,8 +121,10 @@ class Recorded:
         app.main.redraw()
 
     def _stands_at_prompt(self, request: Mapping[str, Any]) -> bool:
-        """Whether it is what Enter in the prompt would ask."""
+        """Whether it is what Enter in the prompt would ask; a training does not depend on it."""
         app = self._app
+        if "prompt" not in request:
+            return True
         mine = {**app.setting.request_fields(), "prompt": app.main.prompt.text}
         return all(request.get(name) == value for name, value in mine.items())
 
@@ -155,9 +160,11 @@ class Recorded:
         if name is not None:
             app.main.action_show_pane(name)
         pane = None if name is None else app.main.pane
-        again = await app.runs.answer(
-            request, pane, Recording(parent=run, hypothesis=app.hypothesis)
-        )
+        if name == TRAINING_PAGE:
+            again = await app.trainings.begin(request, parent=run)
+        else:
+            recording = Recording(parent=run, hypothesis=app.hypothesis)
+            again = await app.runs.answer(request, pane, recording)
         if again is None:
             raise RunFailed(f"run {run} ran again, but was not recorded; nothing can be compared")
         await self._compare(run, again, f"run {again}, run {run} again")

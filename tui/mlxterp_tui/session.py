@@ -9,7 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal, TypeVar
 
-from mlxterp_engine.experiments import AnyPart, EngineError, ModelCard, RunFailed, Started, Step
+from mlxterp_engine.experiments import (
+    AnyPart,
+    EngineError,
+    ModelCard,
+    Price,
+    RunFailed,
+    Started,
+    Step,
+)
 from mlxterp_engine.experiments.request import Bos
 from mlxterp_engine.runlog.comparison import Comparison
 from mlxterp_engine.runlog.record import Recording
@@ -105,6 +113,10 @@ class Session:
         recording: what the log is told of it; None leaves nothing behind.
         """
         return await (await self._attached()).submit(task, recording=recording)
+
+    async def estimate(self, task: Task) -> Price | None:
+        """What it would cost; None where the engine can't say."""
+        return await (await self._attached()).estimate(task)
 
     async def watch(self, job_id: str) -> Job:
         """A job that runs or has run, from its beginning."""

@@ -12,12 +12,13 @@ from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
 from mlxterp_engine.experiments.patchscope import Patchscope
 from mlxterp_engine.experiments.request import Request, check_choice
 from mlxterp_engine.experiments.trace import Trace
+from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
 from mlxterp_engine.experiments.tuned_lens import TunedLens
 
 import msgspec
 
 AnyRequest = LogitLens | TunedLens | Patchscope | Trace | Attention | Generate
-AnyPart = LogitLensRow | GeneratedToken
+AnyPart = LogitLensRow | GeneratedToken | LensStep | LensEvaluation
 
 EXPERIMENTS: dict[str, type[Request]] = {
     request.__struct_config__.tag: request  # type: ignore[misc]

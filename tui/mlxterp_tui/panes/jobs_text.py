@@ -20,7 +20,9 @@ SIGNS = {
     "cancelled": ("–", "$text-warning"),
     "failed": ("✗", "$text-error"),
 }
-HEADING = f"  {'job':<10} {'experiment':<12} {'state':<10} {'progress':<14} {'took':>8}  what"
+EXPERIMENT = 17  # columns: train-tuned-lens is the longest name
+ROOM_FOR_STATE = 96
+Pieces = list[tuple[str, str]]
 TAIL_BYTES = 16_384
 
 
@@ -28,18 +30,30 @@ def newest_first(jobs: Iterable[JobInfo]) -> list[JobInfo]:
     return sorted(jobs, key=lambda info: info.submitted, reverse=True)
 
 
-def job_line(info: JobInfo) -> Content:
-    """One line; the reason of a failure takes the place of the prompt."""
+def heading(width: int) -> str:
+    """Above `job_line`, of the same width."""
+    state = f"{'state':<10} " if width >= ROOM_FOR_STATE else ""
+    progress = f"{'progress':<{_bar_width(width) + 5}}"
+    return f"  {'job':<8} {'experiment':<{EXPERIMENT}} {state}{progress} {'took':>7}  what"
+
+
+def job_line(info: JobInfo, width: int) -> Pieces:
+    """One line; the reason of a failure takes the place of the prompt, progress that of both."""
     sign, style = SIGNS[info.state]
-    return Content.assemble(
+    state = [(f"{info.state:<10} ", style)] if width >= ROOM_FOR_STATE else []
+    return [
         (f"{sign} ", style),
-        f"{info.id[:10]:<10} ",
-        (f"{info.experiment:<12} ", "bold"),
-        (f"{info.state:<10} ", style),
-        f"{bar(info.progress, 8)} {info.progress:>4.0%} ",
-        f"{elapsed(info):>8}  ",
+        (f"{info.id[:8]:<8} ", ""),
+        (f"{info.experiment:<{EXPERIMENT}} ", "bold"),
+        *state,
+        (f"{bar(info.progress, _bar_width(width))} {info.progress:>4.0%} ", ""),
+        (f"{elapsed(info):>7}  ", ""),
         *_about(info),
-    )
+    ]
+
+
+def _bar_width(width: int) -> int:
+    return 8 if width >= ROOM_FOR_STATE else 4
 
 
 def elapsed(info: JobInfo) -> str:

@@ -28,11 +28,15 @@ class Entry(NamedTuple):
         return getattr(import_module(f"mlxterp_tui.panes.{module}"), kind)()
 
 
+# Experiments that train a lens.
+TRAININGS = ("train-ridge-lens", "train-tuned-lens")
+
 PANES = (
     Entry("lens", "Lens", "lens:LensPane", shows=("logit-lens",)),
     Entry("lens-chart", "Trajectories", "lens_chart:LensChartPage", tab=False, home="lens"),
     Entry("lens-summary", "Figures", "lens_figures:LensFiguresPage", tab=False, home="lens"),
     Entry("jobs", "Jobs", "jobs:JobsPane"),
+    Entry("training", "Training", "training:TrainingPage", shows=TRAININGS, tab=False),
     Entry("runs", "Runs", "runs:RunsPane"),
     Entry("cards", "Cards", "cards:CardsPane"),
 )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import ModelCard
+from mlxterp_engine.worker.protocol import ENDED, JobInfo
+from mlxterp_tui.panes.registry import TRAININGS
 from mlxterp_tui.session import State
 from mlxterp_tui.setting import Setting
+from mlxterp_tui.widgets.paint import bar
 
 from textual.content import Content
 
@@ -81,13 +85,28 @@ def status_text(
     width: int,
     workspace: str = "",
     hypothesis: str = "",
+    training: str = "",
 ) -> Content:
-    """The whole line: facts on the left, the engine on the right."""
+    """The whole line: facts on the left; on the right what is trained, and the engine."""
     word, style = ENGINE_WORDS[engine]
-    right = f"● {word}"
+    trained = f"{training}  " if training else ""
+    right = f"{trained}● {word}"
     room = max(0, width - len(right) - 4)
     shown = facts(setting, card, workspace, hypothesis)
     left = Content(GAP).join(Content.styled(fact.text, fact.style) for fact in fitted(shown, room))
     left = left.truncate(room, ellipsis=True)
     gap = " " * max(2, width - 2 - left.cell_length - len(right))
-    return Content.assemble(" ", left, gap, (right, style), " ")
+    return Content.assemble(
+        " ", left, gap, (trained, "$text-accent"), (right[len(trained) :], style), " "
+    )
+
+
+def training_in_words(jobs: Iterable[JobInfo]) -> str:
+    """`ridge lens ███▌   59%`: a training goes on whatever pane is in front; "" for none."""
+    going = [info for info in jobs if info.experiment in TRAININGS and info.state not in ENDED]
+    if not going:
+        return ""
+    first = min(going, key=lambda info: (info.state != "running", info.submitted))
+    kind = first.experiment.removeprefix("train-").replace("-", " ")
+    more = f" +{len(going) - 1}" if len(going) > 1 else ""
+    return f"{kind} {bar(first.progress, 6)} {first.progress:>4.0%}{more}"

@@ -1,0 +1,184 @@
+"""What was typed into the training form, and the request that it comes to. No screen in here.
+
+A draft is read as the command line reads its options: same words, same refusals.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
+
+from mlxterp_engine.experiments import BadInput, request_from
+from mlxterp_engine.experiments.train_lens import (
+    Optimizer,
+    Start,
+    TrainLens,
+    TrainRidgeLens,
+    TrainTunedLens,
+)
+from mlxterp_tui.commands.parser import Parser
+from mlxterp_tui.commands.request_options import add_options
+
+Draft = Mapping[str, str]
+"""What stands in each field, by its name; an empty one has its default."""
+
+KINDS = {"ridge": TrainRidgeLens, "tuned": TrainTunedLens}
+CORPORA = ("builtin", "self", "files", "dataset")
+
+
+class Field(NamedTuple):
+    """A row of the form. choices: the words that it can be; () for free text."""
+
+    name: str
+    label: str
+    about: str
+    choices: tuple[str, ...] = ()
+
+
+FIELDS = (
+    Field("kind", "lens", "ridge: closed form, seconds; tuned: gradient descent", tuple(KINDS)),
+    Field("out_dir", "name", "among your lenses, or a folder: ./here"),
+    Field("corpus", "text", "CPython's reference, the model's own, yours", CORPORA),
+    Field("files", "files", "text or .jsonl, spaces between them"),
+    Field("dataset", "data set", "a name that the library datasets knows"),
+    Field("held_out", "held-out files", "none: a part of the text is held out"),
+    Field("steps", "steps", "the paper: 250"),
+    Field("tokens_per_step", "tokens a step", "the paper: 262144"),
+    Field("sequence_length", "sequence", "tokens that are read together"),
+    Field("optimizer", "optimizer", "sgd: the paper's", get_args(Optimizer)),
+    Field("init", "start from", "zero: the logit lens", get_args(Start)),
+    Field("ridge", "ridge weight", "auto, or a number from 0"),
+    Field("seed", "seed", "of every random draw"),
+)
+NAMES = tuple(field.name for field in FIELDS)
+
+
+def value(draft: Draft, field: Field) -> str:
+    """What stands there; of a choice always one of its words."""
+    text = draft.get(field.name, "")
+    return text if not field.choices or text in field.choices else field.choices[0]
+
+
+def is_asked(draft: Draft, name: str) -> bool:
+    """Whether the field means anything beside the others."""
+    corpus, tuned = chosen(draft, "corpus"), chosen(draft, "kind") == "tuned"
+    match name:
+        case "files" | "dataset":
+            return corpus == name
+        case "optimizer" | "init":
+            return tuned
+        case "ridge":
+            return not tuned or chosen(draft, "init") == "ridge"
+        case _:
+            return True
+
+
+def chosen(draft: Draft, name: str) -> str:
+    return value(draft, FIELDS[NAMES.index(name)])
+
+
+def placeholder(draft: Draft, name: str) -> str:
+    """What an empty field counts as."""
+    default = getattr(_example(draft), name, None)
+    empty = {"out_dir": "a new name", "held_out": "a part of the text"}
+    return str(default) if isinstance(default, int | float | str) else empty.get(name, "")
+
+
+def request_of(draft: Draft, setting: Mapping[str, Any]) -> TrainLens:
+    """BadInput says which option is wrong, and what would be right."""
+    return request_from_words(chosen(draft, "kind"), options(draft), setting)
+
+
+def request_from_words(kind: str, words: Sequence[str], setting: Mapping[str, Any]) -> TrainLens:
+    """`ridge` or `tuned`, and options as `mlxterp-tui run train-…-lens` has them.
+
+    setting: model, device, dtype and BOS, where the words say nothing of them.
+    """
+    request = _request_class(kind)
+    name = str(request.__struct_config__.tag)
+    parser = Parser(prog=f"run {name}", add_help=False)
+    add_options(parser, request)
+    given = {**setting, **vars(parser.parse_args(words))}
+    found = request_from(name, {key: _from_here(key, said) for key, said in given.items()})
+    assert isinstance(found, TrainLens)
+    return found
+
+
+def options(draft: Draft) -> list[str]:
+    """The draft as words of the command line."""
+    words = _corpus(draft)
+    for field in FIELDS:
+        text = value(draft, field).strip()
+        if field.name in ("kind", "corpus", "files", "dataset") or not text:
+            continue
+        if is_asked(draft, field.name):
+            words += [f"--{field.name.replace('_', '-')}", *_split(field.name, text)]
+    return words
+
+
+def fault_in(message: str) -> str:
+    """The field that a refusal is about; "" where it names none of them."""
+    word = message.partition(" ")[0].strip(":-").replace("-", "_")
+    return word if word in NAMES else ""
+
+
+def _request_class(kind: str) -> type[TrainLens]:
+    if kind not in KINDS:
+        raise BadInput(f"there is no training of a {kind!r} lens; there are: {', '.join(KINDS)}")
+    return KINDS[kind]
+
+
+def _corpus(draft: Draft) -> list[str]:
+    match chosen(draft, "corpus"):
+        case "files":
+            files = _split("files", draft.get("files", ""))
+            if not files:
+                raise BadInput("files is empty; name text or .jsonl files to train on")
+            return ["--corpus", *files]
+        case "dataset":
+            if not draft.get("dataset", "").strip():
+                raise BadInput("dataset is empty; name one, for example wikitext")
+            return ["--dataset", draft["dataset"].strip()]
+        case corpus:
+            return ["--corpus", corpus]
+
+
+def _split(name: str, text: str) -> list[str]:
+    if name not in ("files", "held_out"):
+        return [text]
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise BadInput(f"{name} can't be read ({error}); close the quotes") from None
+
+
+def _from_here(name: str, said: Any) -> Any:
+    """Paths made absolute: the engine has another working folder."""
+    match name, said:
+        case "out_dir", str():
+            return _lens_folder(said)
+        case "held_out", list():
+            return [_path(one) for one in said]
+        case "corpus", list():
+            return [one if one in ("builtin", "self") else _path(one) for one in said]
+        case _:
+            return said
+
+
+def _lens_folder(said: str) -> str:
+    """A bare name lies among the kept lenses."""
+    from mlxterp_engine.lenses.shelf import lenses_folder
+
+    if os.sep in said or said.startswith(("~", ".")):
+        return _path(said)
+    return str(lenses_folder() / said)
+
+
+def _path(said: str) -> str:
+    return os.path.abspath(os.path.expanduser(said))
+
+
+def _example(draft: Draft) -> TrainLens:
+    return KINDS[chosen(draft, "kind")]()
