@@ -143,5 +143,6 @@ def _bytes(folder: Path) -> bytes:
     except OSError as error:
         raise BadInput(
             f"{folder} holds no {DESCRIPTION} that can be read ({error.strerror}); name a folder "
-            "that train-tuned-lens or train-ridge-lens wrote"
+            "that train-tuned-lens or train-ridge-lens wrote, or one of the package tuned-lens "
+            "(config.json and params.pt)"
         ) from None

@@ -20,6 +20,7 @@ from mlxterp_engine.models.anatomy_parts import Anatomy
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 
 _known: WeakKeyDictionary[Anatomy, str] = WeakKeyDictionary()
 
@@ -47,12 +48,31 @@ def unembedding_sha256(net: nn.Module, anatomy: Anatomy) -> str:
     return digest.hexdigest()
 
 
+def unembedding_matrix(net: nn.Module, anatomy: Anatomy) -> np.ndarray | None:
+    """What the normed state is multiplied by, [vocab, d_model], float32; None where no one
+    matrix of this size stands outside the blocks, beside the embeddings'."""
+    shape = (anatomy.vocab_size, anatomy.d_model)
+    found = {
+        isinstance(module, nn.Embedding | nn.QuantizedEmbedding): array
+        for _, module in _modules_outside(net, anatomy)
+        for name, array in _own(module)
+        if name == "weight" and array.shape == shape
+    }
+    matrix = found.get(anatomy.tied)
+    return None if matrix is None else as_numpy(mx.contiguous(matrix.astype(mx.float32)))
+
+
 def _outside_the_blocks(net: nn.Module, anatomy: Anatomy) -> Iterator[tuple[str, mx.array]]:
+    for path, module in _modules_outside(net, anatomy):
+        for name, array in _own(module):
+            yield f"{path}.{name}", array
+
+
+def _modules_outside(net: nn.Module, anatomy: Anatomy) -> Iterator[tuple[str, nn.Module]]:
     inside = {id(module) for block in anatomy.blocks for module in block.module.modules()}
     for path, module in net.named_modules():
         if id(module) not in inside:
-            for name, array in _own(module):
-                yield f"{path}.{name}", array
+            yield path, module
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, mx.array]]:

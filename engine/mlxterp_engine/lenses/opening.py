@@ -14,9 +14,9 @@ from typing import NamedTuple
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.result import ModelCard
 from mlxterp_engine.lenses import folder as own
-from mlxterp_engine.lenses import shelf
+from mlxterp_engine.lenses import published, shelf
 from mlxterp_engine.lenses.description import LensDescription, check_fits
-from mlxterp_engine.lenses.identity import identity
+from mlxterp_engine.lenses.identity import identity, unembedding_matrix
 from mlxterp_engine.lenses.translators import Translators
 from mlxterp_engine.models.anatomy_parts import Anatomy
 
@@ -25,25 +25,33 @@ import mlx.nn as nn
 
 @dataclass(frozen=True, eq=False)
 class FittedLens:
-    """A lens that fits the model it was opened for. name: its folder's. sha256: over weight and
-    bias in float32, so that a run can tell which lens it was."""
+    """A lens that fits the model it was opened for.
+
+    name: its folder's. sha256: over weight and bias in float32, so that a run can tell which lens
+    it was. unchecked: what could not be known about its fit, in words, or nothing.
+    """
 
     name: str
     kind: str
     sha256: str
     translators: Translators
+    unchecked: str = ""
 
 
 def open_lens(named: str, card: ModelCard, net: nn.Module, anatomy: Anatomy) -> FittedLens:
     """The lens of a name on the shelf or of a folder. BadInput where it is none of this model."""
     folder = shelf.resolve(named).absolute()
     found = _read(folder, _stamps(folder))
-    check_fits(folder.name, found.description.model, identity(card, net, anatomy))
-    return FittedLens(folder.name, found.description.kind, found.sha256, found.translators)
+    if isinstance(found.said, published.Config):
+        matrix = unembedding_matrix(net, anatomy)
+        unchecked = published.check_fits(folder.name, found.said, card, matrix)
+        return FittedLens(folder.name, "tuned", found.sha256, found.translators, unchecked)
+    check_fits(folder.name, found.said.model, identity(card, net, anatomy))
+    return FittedLens(folder.name, found.said.kind, found.sha256, found.translators)
 
 
 class _Read(NamedTuple):
-    description: LensDescription
+    said: LensDescription | published.Config
     translators: Translators
     sha256: str
 
@@ -59,8 +67,8 @@ def _stamps(folder: Path) -> Stamps:
 
 @lru_cache(maxsize=1)  # of a large model a lens is gigabytes
 def _read(folder: Path, _: Stamps) -> _Read:
-    description, translators = own.read(folder)
+    said, translators = (published if published.is_published(folder) else own).read(folder)
     digest = hashlib.sha256()
     for array in (translators.weight, translators.bias):
         digest.update(as_numpy(array).data.cast("B"))
-    return _Read(description, translators, digest.hexdigest())
+    return _Read(said, translators, digest.hexdigest())

@@ -48,6 +48,7 @@ def run(
     lens = _lens(model, request)
     found = yield from logit_lens.read_out(model, request, prompts, lens.translators.translate)
     said = {"name": lens.name, "kind": lens.kind, "sha256": lens.sha256}
+    said |= {"unchecked": lens.unchecked} if lens.unchecked else {}
     return replace(
         found,
         headline=f"{lens.name}: {found.headline}",
