@@ -9,18 +9,16 @@ from typing import ClassVar, NamedTuple
 
 from mlxterp_themes import Ramp
 from mlxterp_tui.widgets.colour_depth import ascii_only, depth_of
+from mlxterp_tui.widgets.cursor_list import CursorList
 from mlxterp_tui.widgets.grid_layout import rows_to_show
 from mlxterp_tui.widgets.paint import bar, default_ramp, ramp_styles, step_of
 from mlxterp_tui.widgets.token_text import fit, legible
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
-from textual.message import Message
+from textual.geometry import Size
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 _BAR_WIDTH = 8
@@ -41,19 +39,15 @@ class ColumnRow(NamedTuple):
 UNKNOWN_ROW = ColumnRow(())
 
 
-class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
+class ColumnList(CursorList):
     """Rows as lines: label, bar, value, texts. Rows count from 0 in the order of the data.
 
-    Keys: j k or up/down move, J K by 8, g/G ends, page up/down, enter chooses.
+    Besides the keys of every list, enter chooses.
     Messages: `ColumnList.CursorMoved`, `ColumnList.RowChosen`.
     """
 
     DEFAULT_CSS = """
     ColumnList {
-        background: $background;
-        color: $foreground;
-        scrollbar-size-vertical: 1;
-        overflow-x: hidden;
         &>.column-list--label { color: $foreground-muted; }
         &>.column-list--label-current { color: $accent; text-style: bold; }
         &>.column-list--cursor { text-style: bold reverse; }
@@ -73,19 +67,9 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
         "column-list--failed",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("k,up", "move(-1)", "Up", show=False, id="list.up"),
-        Binding("j,down", "move(1)", "Down", show=False, id="list.down"),
-        Binding("K,ctrl+up", "move(-8)", "Far up", show=False, id="list.far_up"),
-        Binding("J,ctrl+down", "move(8)", "Far down", show=False, id="list.far_down"),
-        Binding("g,home", "top", "Top", show=False, id="list.top"),
-        Binding("G,end", "bottom", "Bottom", show=False, id="list.bottom"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="list.page_up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="list.page_down"),
         Binding("enter", "choose", "Inspect", show=False, id="list.choose"),
     ]
 
-    cursor: reactive[int] = reactive(0, repaint=False, init=False)
-    """The row under the cursor, in data order."""
     bottom_up: reactive[bool] = reactive(False, repaint=False, init=False)
     """Whether row 0 is drawn at the bottom."""
     stride: reactive[int] = reactive(1, repaint=False, init=False)
@@ -93,33 +77,26 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
     ramp: reactive[Ramp | None] = reactive(None, repaint=False, init=False)
     """Colours the first text's ground; None is the default."""
 
-    class CursorMoved(Message):
+    class CursorMoved(CursorList.CursorMoved):
         """The cursor stands on another row."""
 
-        def __init__(self, column_list: ColumnList, row: int) -> None:
-            super().__init__()
-            self.column_list, self.row = column_list, row
+        @property
+        def row(self) -> int:
+            """In data order."""
+            return self.cursor
 
         @property
-        def control(self) -> ColumnList:
-            return self.column_list
+        def column_list(self) -> CursorList:
+            return self.cursor_list
 
-        def can_replace(self, message: Message) -> bool:
-            return (
-                isinstance(message, ColumnList.CursorMoved)
-                and message.column_list is self.column_list
-            )
-
-    class RowChosen(Message):
+    class RowChosen(CursorList.Chosen):
         """A row was chosen with enter or a click."""
 
-        def __init__(self, column_list: ColumnList, row: int) -> None:
-            super().__init__()
-            self.column_list, self.row = column_list, row
-
         @property
-        def control(self) -> ColumnList:
-            return self.column_list
+        def row(self) -> int:
+            return self.cursor
+
+    Chosen = RowChosen
 
     def __init__(
         self,
@@ -150,7 +127,7 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
     def set_row(self, row: int, content: ColumnRow) -> None:
         """One row arrived; only that line is painted again."""
         self._rows[row] = content
-        self._refresh_row(row)
+        self.redraw_line(row)
 
     def set_rows(self, rows: Sequence[ColumnRow]) -> None:
         """All rows at once, as when another column or metric was chosen."""
@@ -164,26 +141,21 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
         self.virtual_size = Size(0, len(self._lines))
         self.refresh()
 
-    def _refresh_row(self, row: int) -> None:
-        if row in self._lines:
-            y = self._lines.index(row) - self.scroll_offset.y
-            self.refresh(Region(0, y, self.size.width, 1))
+    @property
+    def line_count(self) -> int:
+        return len(self._lines)
+
+    def line_of(self, cursor: int) -> int | None:
+        """The cursor counts rows in data order."""
+        return self._lines.index(cursor) if cursor in self._lines else None
+
+    def cursor_on(self, line: int) -> int:
+        return self._lines[line]
 
     def validate_cursor(self, cursor: int) -> int:
         if self._lines and cursor not in self._lines:
             return min(self._lines, key=lambda row: abs(row - cursor))
         return max(0, min(len(self._labels) - 1, cursor))
-
-    def watch_cursor(self, old: int, new: int) -> None:
-        self._refresh_row(old)
-        self._refresh_row(new)
-        self._scroll_to_row(new)
-        self.post_message(self.CursorMoved(self, new))
-
-    def _scroll_to_row(self, row: int) -> None:
-        if row in self._lines:
-            line = self._lines.index(row)
-            self.scroll_to_region(Region(0, line, 1, 1), animate=False, force=True)
 
     def validate_stride(self, stride: int) -> int:
         return max(1, stride)
@@ -194,13 +166,10 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def watch_bottom_up(self) -> None:
         self._lay_out()
-        self._scroll_to_row(self.cursor)
+        self.scroll_to_cursor()
 
     def watch_ramp(self) -> None:
         self.refresh()
-
-    def on_resize(self) -> None:
-        self._scroll_to_row(self.cursor)
 
     def render_line(self, y: int) -> Strip:
         line = y + self.scroll_offset.y
@@ -240,28 +209,6 @@ class ColumnList(ScrollView, can_focus=True, inherit_bindings=False):
             ),
         ]
 
-    def action_move(self, lines: int) -> None:
-        if self._lines:
-            line = self._lines.index(self.cursor) + lines
-            self.cursor = self._lines[max(0, min(len(self._lines) - 1, line))]
-
-    def action_page(self, pages: int) -> None:
-        self.action_move(pages * max(1, self.size.height - 1))
-
-    def action_top(self) -> None:
-        self.action_move(-len(self._lines))
-
-    def action_bottom(self) -> None:
-        self.action_move(len(self._lines))
-
     def action_choose(self) -> None:
         if self._lines:
-            self.post_message(self.RowChosen(self, self.cursor))
-
-    def on_click(self, event: events.Click) -> None:
-        line = event.y + self.scroll_offset.y
-        if 0 <= line < len(self._lines):
-            row = self._lines[line]
-            if row == self.cursor:
-                self.action_choose()
-            self.cursor = row
+            self.choose()

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from mlxterp_tui.widgets.cursor_list import CursorList
+
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
-from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
-from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
+from textual.geometry import Size
 from textual.strip import Strip
 
 Pieces = Sequence[tuple[str, str]]
@@ -20,19 +17,14 @@ Pieces = Sequence[tuple[str, str]]
 Draw = Callable[[int, int], Pieces]
 
 
-class LongList(ScrollView, can_focus=True, inherit_bindings=False):
+class LongList(CursorList):
     """Lines counted from 0; `draw(line, width)` says what stands in one.
 
-    Keys: j k or up/down move, J K by 8, g/G ends, page up/down, enter chooses.
     Messages: `LongList.CursorMoved`, `LongList.LineChosen`.
     """
 
     DEFAULT_CSS = """
     LongList {
-        background: $background;
-        color: $foreground;
-        scrollbar-size-vertical: 1;
-        overflow-x: hidden;
         &>.long-list--line { color: $foreground; }
         &>.long-list--cursor { background: $primary 30%; text-style: bold; }
         &>.long-list--blurred { background: $primary 15%; }
@@ -43,44 +35,18 @@ class LongList(ScrollView, can_focus=True, inherit_bindings=False):
         "long-list--cursor",
         "long-list--blurred",
     }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("k,up", "move(-1)", "Up", show=False, id="long-list.up"),
-        Binding("j,down", "move(1)", "Down", show=False, id="long-list.down"),
-        Binding("K,ctrl+up", "move(-8)", "Far up", show=False, id="long-list.far_up"),
-        Binding("J,ctrl+down", "move(8)", "Far down", show=False, id="long-list.far_down"),
-        Binding("g,home", "top", "Top", show=False, id="long-list.top"),
-        Binding("G,end", "bottom", "Bottom", show=False, id="long-list.bottom"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="long-list.page_up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="long-list.page_down"),
-    ]
 
-    cursor: reactive[int] = reactive(0, repaint=False, init=False)
-    """The line under the cursor; 0 in an empty list."""
-
-    class CursorMoved(Message):
+    class CursorMoved(CursorList.CursorMoved):
         """The cursor stands on another line."""
 
-        def __init__(self, long_list: LongList, line: int) -> None:
-            super().__init__()
-            self.long_list, self.line = long_list, line
-
         @property
-        def control(self) -> LongList:
-            return self.long_list
+        def line(self) -> int:
+            return self.cursor
 
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, LongList.CursorMoved) and message.control is self.control
-
-    class LineChosen(Message):
+    class LineChosen(CursorList.Chosen):
         """The line under the cursor was clicked."""
 
-        def __init__(self, long_list: LongList, line: int) -> None:
-            super().__init__()
-            self.long_list, self.line = long_list, line
-
-        @property
-        def control(self) -> LongList:
-            return self.long_list
+    Chosen = LineChosen
 
     def __init__(self, draw: Draw, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -97,27 +63,8 @@ class LongList(ScrollView, can_focus=True, inherit_bindings=False):
         self._count = count
         self.virtual_size = Size(0, count)
         self.set_reactive(LongList.cursor, self.validate_cursor(cursor))
-        self._scroll_to_line(self.cursor)
+        self.scroll_to_cursor()
         self.refresh()
-
-    def redraw_line(self, line: int) -> None:
-        """That line shows something else now."""
-        self.refresh(Region(0, line - self.scroll_offset.y, self.size.width, 1))
-
-    def validate_cursor(self, cursor: int) -> int:
-        return max(0, min(self._count - 1, cursor))
-
-    def watch_cursor(self, old: int, new: int) -> None:
-        self.redraw_line(old)
-        self.redraw_line(new)
-        self._scroll_to_line(new)
-        self.post_message(self.CursorMoved(self, new))
-
-    def _scroll_to_line(self, line: int) -> None:
-        self.scroll_to_region(Region(0, line, 1, 1), animate=False, force=True)
-
-    def on_resize(self) -> None:
-        self._scroll_to_line(self.cursor)
 
     def on_focus(self) -> None:
         self.redraw_line(self.cursor)
@@ -153,23 +100,3 @@ class LongList(ScrollView, can_focus=True, inherit_bindings=False):
     def notify_style_update(self) -> None:
         self._styles.clear()
         super().notify_style_update()
-
-    def action_move(self, lines: int) -> None:
-        self.cursor += lines
-
-    def action_page(self, pages: int) -> None:
-        self.action_move(pages * max(1, self.size.height - 1))
-
-    def action_top(self) -> None:
-        self.cursor = 0
-
-    def action_bottom(self) -> None:
-        self.cursor = self._count - 1
-
-    def on_click(self, event: events.Click) -> None:
-        line = event.y + self.scroll_offset.y
-        if not 0 <= line < self._count:
-            return
-        if line == self.cursor:
-            self.post_message(self.LineChosen(self, line))
-        self.cursor = line
