@@ -107,6 +107,32 @@ class TestList:
             await screen.press("j", "o")
             assert screen.app.main.run_in_front == parent
 
+    async def test_a_run_made_elsewhere_comes_into_the_list_and_the_cursor_stays(
+        self, opened, add, monkeypatch
+    ):
+        monkeypatch.setattr("mlxterp_tui.panes.runs.LOOK", 0.05)
+        first = add()
+        async with opened() as screen:
+            await to_runs(screen)
+            later = add(1)
+            await screen.until(lambda: listed(screen) == [later, first], "the run made elsewhere")
+            assert screen.app.main.run_in_front == first
+
+    async def test_only_a_list_in_front_looks_for_runs_made_elsewhere(
+        self, opened, add, monkeypatch
+    ):
+        monkeypatch.setattr("mlxterp_tui.panes.runs.LOOK", 0.05)
+        first = add()
+        async with opened() as screen:
+            await to_runs(screen)
+            pane = screen.app.main.pane
+            await screen.press("1")
+            later = add(1)
+            await screen.pilot.pause(0.3)
+            assert [entry.line.id for entry in pane._listing.entries] == [first]
+            await screen.press("3")
+            await screen.until(lambda: listed(screen) == [later, first], "the run made elsewhere")
+
     async def test_a_pinned_run_stays_on_top_also_next_time(self, opened, add):
         first, second = add(), add(1)
         async with opened() as screen:

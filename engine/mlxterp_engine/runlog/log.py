@@ -172,6 +172,11 @@ class RunLog:
 
     # Looking at runs.
 
+    def version(self) -> tuple[int, int]:
+        """Another one whenever somebody else has changed the log; cheap to ask."""
+        [(changes,)] = self._ask("PRAGMA data_version")
+        return self._inode, changes
+
     def lines(
         self,
         *,
@@ -288,8 +293,13 @@ class RunLog:
             yield self._connection
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
+        with self._lock:
+            with database.in_words(self._path):
+                self._settle_unless_locked()
+            return self._ask(sql, *values)
+
+    def _ask(self, sql: str, *values: Any) -> list[Any]:
         with database.in_words(self._path), self._lock:
-            self._settle_unless_locked()
             return self._connection.execute(sql, values).fetchall()
 
     def _settle_unless_locked(self) -> None:

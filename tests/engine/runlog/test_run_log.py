@@ -332,3 +332,15 @@ def test_a_result_that_was_changed_is_refused(log):
     with pytest.raises(BadInput, match=f"result of run {run} is not the one"):
         log.result(run)
     assert log.result(other)
+
+
+def test_the_version_tells_when_somebody_else_wrote(log, folder):
+    done(log)
+    before = log.version()
+    done(log)
+    log.lines()
+    assert log.version() == before  # our own doing is known
+    with RunLog.open(folder) as another:
+        assert log.version() == before
+        done(another)
+    assert log.version() != before

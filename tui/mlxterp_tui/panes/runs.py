@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlxterp_engine.experiments import BadInput, EngineError
 from mlxterp_engine.runlog.record import RunLine, RunRecord
@@ -13,7 +13,7 @@ from mlxterp_tui.keymap import bindings
 from mlxterp_tui.logbook import Known
 from mlxterp_tui.panes import runs_text
 from mlxterp_tui.panes.pane import Pane
-from mlxterp_tui.panes.runs_tree import Entry, arranged
+from mlxterp_tui.panes.runs_tree import Listing, listing
 from mlxterp_tui.panes.runs_words import EMPTY, HELP, NOTHING_FOUND
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens.reader import CopyWanted, Reader
@@ -30,20 +30,13 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 if TYPE_CHECKING:
-    from mlxterp_engine.runlog.log import RunLog
     from mlxterp_tui.app import MlxterpApp
 
 REST = 0.03  # seconds that the cursor has to rest before a run is looked up
 ROOM_FOR_COLUMN = 110
 ROOM_FOR_STRIP = 12
 REFILLED = 0.2  # seconds: many changes at once are one look at the log
-
-
-class Listing(NamedTuple):
-    """What stands in the list: runs as the filter found them, and as they are arranged."""
-
-    lines: list[RunLine]
-    entries: list[Entry]
+LOOK = 1.0  # seconds between two looks whether another process has written to the log
 
 
 class RunsPane(Pane):
@@ -87,6 +80,7 @@ class RunsPane(Pane):
         self._deleted: list[int] = []
         self._resting: Timer | None = None
         self._refilling: Timer | None = None
+        self._looking: Timer | None = None
         self._heading = Drawn(self._draw_heading, id="runs-header")
 
     def compose(self) -> ComposeResult:
@@ -100,10 +94,17 @@ class RunsPane(Pane):
         yield Static(id="runs-strip")
 
     def on_mount(self) -> None:
+        self._looking = self.set_interval(LOOK, self._look)
         self.refill()
 
     def on_show(self) -> None:
+        if self._looking is not None:
+            self._looking.resume()
         self.refill()
+
+    def on_hide(self) -> None:
+        if self._looking is not None:
+            self._looking.pause()
 
     def on_resize(self, event: events.Resize) -> None:
         column = event.size.width >= ROOM_FOR_COLUMN
@@ -141,13 +142,23 @@ class RunsPane(Pane):
             if self._refilling is None:
                 self._refilling = self.set_timer(REFILLED, self.refill)
 
+    @work(group="look", exclusive=True)
+    async def _look(self) -> None:
+        """Runs made elsewhere come into the list while it is in front."""
+        try:
+            version = await self.app.logbook.ask(lambda log: log.version())
+        except EngineError:
+            return  # the list has said what ails the log
+        if version != self._listing.version:
+            self.refill()
+
     @work(group="runs", exclusive=True)
     async def refill(self) -> None:
         """Read the log as the filter says. The cursor stays on its run."""
         self._refilling = None
         try:
-            listing = await self.app.logbook.ask(
-                _listing, self._search, frozenset(self.app.pinned_runs), frozenset(self._turned)
+            found = await self.app.logbook.ask(
+                listing, self._search, frozenset(self.app.pinned_runs), frozenset(self._turned)
             )
         except BadInput as error:
             self.query_one(FilterLine).say(str(error))
@@ -156,7 +167,7 @@ class RunsPane(Pane):
             return
         if self._is_there:
             self.query_one(FilterLine).say("")
-            self._show(listing)
+            self._show(found)
 
     @property
     def _is_there(self) -> bool:
@@ -409,9 +420,3 @@ class RunsPane(Pane):
 
     def action_copy_runs(self) -> None:
         self.post_message(CopyWanted(runs_text.runs_tsv(self._listing.lines)))
-
-
-def _listing(log: RunLog, search: str, pinned: frozenset[int], turned: frozenset[int]) -> Listing:
-    """In the log's thread: what the search finds, and in which order it stands."""
-    found = log.lines(search=search)
-    return Listing(found, arranged(found, pinned, turned, all_unfolded=bool(search)))

@@ -1,11 +1,14 @@
-"""Runs in the order of the list: the newest family first, children under their parents. Pure."""
+"""Runs in the order of the list: the newest family first, children under their parents."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlxterp_engine.runlog.record import RunLine
+
+if TYPE_CHECKING:
+    from mlxterp_engine.runlog.log import RunLog
 
 # A reproduction runs dozens of experiments: larger families begin folded.
 UNFOLDED_AT_MOST = 4
@@ -19,6 +22,24 @@ class Entry(NamedTuple):
     children: int = 0
     folded: bool = False
     pinned: bool = False
+
+
+class Listing(NamedTuple):
+    """What stands in the list: runs as the filter found them, and as they are arranged.
+
+    version: of the log, when it was asked.
+    """
+
+    lines: list[RunLine]
+    entries: list[Entry]
+    version: tuple[int, int] = (0, 0)
+
+
+def listing(log: RunLog, search: str, pinned: Collection[int], turned: Collection[int]) -> Listing:
+    """In the log's thread: what the search finds, and in which order it stands."""
+    version = log.version()  # asked first: what is written meanwhile is another version
+    found = log.lines(search=search)
+    return Listing(found, arranged(found, pinned, turned, all_unfolded=bool(search)), version)
 
 
 def arranged(
