@@ -11,6 +11,7 @@ from mlxterp_engine.experiments.errors import BadInput
 import mlx.core as mx
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 WITH_MLX = (
     "interpretable",
@@ -58,21 +59,24 @@ def test_the_lent_library_is_found_under_the_name_that_openblas_asks_for():
     )
 
 
-def test_openblas_takes_the_cores_that_are_free_and_at_least_one(monkeypatch):
-    taken = []
+def threads():
+    """Of every BLAS in this process: MLX's and NumPy's own."""
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
 
-    class Library:
-        openblas_set_num_threads = staticmethod(taken.append)
 
+@pytest.mark.skipif(backend.BLAS.library is None, reason="no OpenBLAS of ours here")
+def test_every_blas_takes_the_cores_that_are_free_and_at_least_one(monkeypatch):
+    before = openblas.threads_now(backend.BLAS)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.setattr(openblas, "_cores", lambda: 4)
-    blas = openblas.Blas("OpenBLAS", 4, True, library=Library)
-    for busy in (0, 3, 9):
+    for busy, taken in ((0, 4), (3, 1), (9, 1)):
         monkeypatch.setattr(openblas, "_busy_elsewhere", lambda busy=busy: busy)
-        openblas.use_free_cores(blas)
+        openblas.use_free_cores(backend.BLAS)
+        assert threads() == {taken}
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
-    openblas.use_free_cores(blas)  # chosen by hand: left alone
-    assert taken == [4, 1, 1]
+    openblas.use_free_cores(backend.BLAS)  # chosen by hand: left alone
+    assert threads() == {1}
+    openblas.use_threads(backend.BLAS, before)
 
 
 def test_the_needing_object_names_its_library_and_its_own_folder():

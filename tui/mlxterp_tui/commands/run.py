@@ -141,7 +141,8 @@ def _experiment(words: Sequence[str]) -> str:
 
 
 def _overview() -> Parser:
-    lines = [f"  {name:<12} {_first_line(kind)}" for name, kind in EXPERIMENTS.items()]
+    width = max(map(len, EXPERIMENTS))
+    lines = [f"  {name:<{width}}  {_first_line(kind)}" for name, kind in EXPERIMENTS.items()]
     return Parser(
         prog=f"{PROGRAM} EXPERIMENT",
         description="One experiment, no screen.",
