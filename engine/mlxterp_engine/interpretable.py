@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlxterp_engine.experiments.errors import BadInput
+from mlxterp_engine.experiments.patchscope import IDENTITY_PROMPT
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
+from mlxterp_engine.lenses.opening import FittedLens, open_lens
 from mlxterp_engine.models.calls import calls_through
 from mlxterp_engine.notebook.continuation import Continuation, Piece, pieces
+from mlxterp_engine.notebook.edits import Interventions, parted
 from mlxterp_engine.notebook.given_module import open_module, with_tokenizer
 from mlxterp_engine.notebook.lens_table import Predictions, lens_predictions, print_lens
-from mlxterp_engine.notebook.predictions import is_normed, top_tokens
-from mlxterp_engine.notebook.prompts import Prompt, rows_of
+from mlxterp_engine.notebook.predictions import are_states, is_normed, predicted
+from mlxterp_engine.notebook.prompts import Prompt, listed, one_position, rows_of, some_layers
 from mlxterp_engine.notebook.views import ModuleView, Output, no_trace_open
 from mlxterp_engine.opening import Parts, open_parts
-from mlxterp_engine.tracing.addresses import ModulePath
 from mlxterp_engine.tracing.batches import forward_batch
 from mlxterp_engine.tracing.forward import Forward, forward
 from mlxterp_engine.tracing.generation import Sampling, generate
-from mlxterp_engine.tracing.interventions import Edit, Operation, PositionedOperation, edit
+from mlxterp_engine.tracing.interventions import (
+    Edit,
+    at_positions,
+    replace_with,
+)
 from mlxterp_engine.tracing.module_edits import module_edits
 from mlxterp_engine.tracing.module_outputs import ModuleOutputs
 from mlxterp_engine.tracing.sites import Site
@@ -29,14 +35,10 @@ from mlxterp_engine.tracing.trace import Trace
 import mlx.core as mx
 import mlx.nn as nn
 
-Interventions = Mapping[str, Operation | PositionedOperation]
-
 # Methods of mlxterp that come with techniques which are not here yet.
 COMING = {
     "activation_patching": "activation patching",
     "train_tuned_lens": "the tuned lens",
-    "load_tuned_lens": "the tuned lens",
-    "tuned_lens": "the tuned lens",
     "train_sae": "sparse autoencoders",
     "load_sae": "sparse autoencoders",
     "get_top_features_for_text": "sparse autoencoders",
@@ -109,7 +111,7 @@ class InterpretableModel:
 
     def decode(self, ids: Sequence[int] | mx.array) -> str:
         """Ids as running text, special tokens by their name."""
-        return self.tokens.decode(_listed(ids))
+        return self.tokens.decode(listed(ids))
 
     def token_to_str(self, token_id: int) -> str:
         """The exact text of one token; a byte that is no text alone shows as ⟨e4⟩."""
@@ -117,7 +119,7 @@ class InterpretableModel:
 
     def to_str_tokens(self, prompt: str | Sequence[int] | mx.array) -> list[str]:
         """The exact text of each token of a text, or of these ids."""
-        ids = self.encode(prompt) if isinstance(prompt, str) else _listed(prompt)
+        ids = self.encode(prompt) if isinstance(prompt, str) else listed(prompt)
         return self.tokens.strings(ids)
 
     @property
@@ -178,7 +180,7 @@ class InterpretableModel:
         everything in memory.
         """
         rows = rows_of(prompt, lambda text: self.encode(text, bos), self.card)
-        at_sites, at_modules = self._edits(interventions or {})
+        at_sites, at_modules = parted(interventions or {}, self.addresses)
         record, record_modules = self.addresses.match(sites)
         lengths = [len(row) for row in rows]
         modules = ModuleOutputs(self.addresses, record_modules, max(lengths))
@@ -225,7 +227,7 @@ class InterpretableModel:
         Stops between two tokens when it is closed, or no longer looked at.
         """
         ids = self._one_prompt(prompt, bos, room=max_tokens)
-        at_sites, at_modules = self._edits(interventions or {})
+        at_sites, at_modules = parted(interventions or {}, self.addresses)
         if at_modules:
             raise BadInput(
                 f"{at_modules[0].site} is a module without a site, and generation edits sites; "
@@ -255,22 +257,6 @@ class InterpretableModel:
             )
         return rows[0]
 
-    def _edits(self, interventions: Interventions) -> tuple[list[Edit], list[Edit]]:
-        """Those at sites, and those at modules that are no site."""
-        at_sites, at_modules = [], []
-        for address, what in interventions.items():
-            if not callable(what) and not isinstance(what, PositionedOperation):
-                raise BadInput(
-                    f"the intervention at {address} is {what!r}; give an operation, for example "
-                    "interventions.zero_out or interventions.scale(0.5)"
-                )
-            place = self.addresses.parse(address)
-            if isinstance(place, ModulePath):
-                at_modules.append(edit(Site(place.path), what))
-            else:
-                at_sites.append(edit(place, what))
-        return at_sites, at_modules
-
     # Predictions
 
     def unembed(self, hidden: mx.array) -> mx.array:
@@ -294,20 +280,9 @@ class InterpretableModel:
         out, which asks another question): a state that has been through it already is refused.
         """
         vectors = mx.array(vectors)
-        d_model, vocab = self.card.d_model, self.card.vocab_size
-        if d_model == vocab:
-            raise BadInput(
-                f"states and logits both have {vocab} numbers here and can't be told apart; "
-                "call predict_from_state or predict_from_logits"
-            )
-        width = vectors.shape[-1] if vectors.ndim else 0
-        if width == d_model:
+        if are_states(vectors, self.card.d_model, self.card.vocab_size):
             return self.predict_from_state(vectors, top_k, return_scores)
-        if width == vocab:
-            return self.predict_from_logits(vectors, top_k, return_scores)
-        raise BadInput(
-            f"an array of {vectors.shape} is neither a state [{d_model}] nor logits [{vocab}]"
-        )
+        return self.predict_from_logits(vectors, top_k, return_scores)
 
     def predict_from_state(
         self, states: mx.array, top_k: int = 10, return_scores: bool = False
@@ -325,13 +300,7 @@ class InterpretableModel:
         self, logits: mx.array, top_k: int = 10, return_scores: bool = False
     ) -> list[Any]:
         """`get_token_predictions` of logits [vocab] or [row, vocab]."""
-        if logits.ndim not in (1, 2):
-            raise BadInput(
-                f"logits of {logits.shape} are too many axes; give [vocab] or [row, vocab]"
-            )
-        rows = top_tokens(logits if logits.ndim > 1 else logits[None], top_k)
-        found = rows if return_scores else [[i for i, _ in row] for row in rows]
-        return found if logits.ndim > 1 else found[0]
+        return predicted(logits, top_k, return_scores)
 
     def logit_lens(
         self,
@@ -347,37 +316,70 @@ class InterpretableModel:
         the scores are logits. position: that one alone, as a list of one. plot also prints
         the top tokens as a table. `LogitLens` gives probabilities, ranks, entropies and KL.
         """
-        chosen, ids = self._layers(layers), self._one_prompt(text)
-        where = _position(position, len(ids))
+        return self._read_out(text, top_k, layers, position, plot, lambda state, layer: state)
+
+    def tuned_lens(
+        self,
+        text: Prompt,
+        tuned_lens: FittedLens | str | Path,
+        top_k: int = 1,
+        layers: Iterable[int] | None = None,
+        position: int | None = None,
+        plot: bool = False,
+    ) -> dict[int, list[Predictions]]:
+        """`logit_lens` through a fitted lens: one of `load_tuned_lens`, or its name or folder."""
+        lens = tuned_lens
+        if not isinstance(lens, FittedLens):
+            lens = self.load_tuned_lens(lens)
+        return self._read_out(text, top_k, layers, position, plot, lens)
+
+    def load_tuned_lens(self, path: str | Path) -> FittedLens:
+        """A lens of this model, by the name under which it is kept or by its folder.
+
+        Tuned and ridge lenses of ours, and those of the package tuned-lens. `lens(state, layer)`
+        is what it takes for the last block's output. BadInput for another model's.
+        """
+        return open_lens(str(path), self.card, self.net, self.anatomy)
+
+    def patchscope(
+        self,
+        prompt: Prompt,
+        site: str,
+        position: int = -1,
+        target_prompt: Prompt = IDENTITY_PROMPT,
+        target_position: int = -1,
+        target_layer: int | None = None,
+        max_tokens: int = 12,
+    ) -> Continuation:
+        """What the model writes after `target_prompt` with a state of `prompt` written into it.
+
+        target_layer: the block whose same site is written over; None is the same block.
+        `run(Patchscope(…))` gives the first token's probabilities, and proofs, too.
+        """
+        ids = self._one_prompt(prompt)
+        place = self.sites.parse(site)
+        state = self.trace(ids, sites=[str(place)]).activations[str(place)]
+        if target_layer is not None:
+            place = self.sites.parse(f"blocks.{target_layer}.{place.kind}")
+        written = replace_with(state[..., one_position(position, len(ids)), :])
+        there = at_positions(target_position, written)
+        return self.generate(target_prompt, max_tokens, interventions={str(place): there})
+
+    def _read_out(
+        self,
+        text: Prompt,
+        top_k: int,
+        layers: Iterable[int] | None,
+        position: int | None,
+        plot: bool,
+        translate: Callable[[mx.array, int], mx.array],
+    ) -> dict[int, list[Predictions]]:
+        chosen, ids = some_layers(layers, self.card.layers), self._one_prompt(text)
+        where = slice(None) if position is None else one_position(position, len(ids))
         trace = self.trace(ids, sites=[f"blocks.{layer}.resid_post" for layer in chosen])
         states = {n: trace.activations[f"blocks.{n}.resid_post"][0, where] for n in chosen}
-        found = lens_predictions(states, self.unembed, self.tokens.strings, top_k)
+        translated = {n: translate(state, n) for n, state in states.items()}
+        found = lens_predictions(translated, self.unembed, self.tokens.strings, top_k)
         if plot:
             print_lens(found, self.tokens.strings(ids[where]))
         return found
-
-    def _layers(self, layers: Iterable[int] | None) -> list[int]:
-        chosen = list(range(self.card.layers) if layers is None else layers)
-        bad = [layer for layer in chosen if not 0 <= layer < self.card.layers]
-        if bad or not chosen:
-            raise BadInput(
-                f"{f'layer {bad[0]}' if bad else 'no layer'} was asked for; "
-                f"layers go from 0 to {self.card.layers - 1}"
-            )
-        return chosen
-
-
-def _position(position: int | None, count: int) -> slice:
-    if position is None:
-        return slice(None)
-    if not -count <= position < count:
-        raise BadInput(f"position {position} is outside the prompt: 0 to {count - 1}")
-    at = position % count
-    return slice(at, at + 1)
-
-
-def _listed(ids: Sequence[int] | mx.array) -> list[int]:
-    values: Any = ids.tolist() if isinstance(ids, mx.array) else ids
-    if any(isinstance(value, Sequence) for value in values):
-        raise BadInput("these are several rows of ids; give one row")
-    return [int(value) for value in values]

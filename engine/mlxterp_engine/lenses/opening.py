@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlxterp_engine.backend import as_numpy
+from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.result import ModelCard
 from mlxterp_engine.lenses import folder as own
 from mlxterp_engine.lenses import published, shelf
@@ -20,6 +21,7 @@ from mlxterp_engine.lenses.identity import identity, unembedding_matrix
 from mlxterp_engine.lenses.translators import Translators
 from mlxterp_engine.models.anatomy_parts import Anatomy
 
+import mlx.core as mx
 import mlx.nn as nn
 
 
@@ -36,6 +38,16 @@ class FittedLens:
     sha256: str
     translators: Translators
     unchecked: str = ""
+
+    def __call__(self, states: mx.array, layer: int) -> mx.array:
+        """States [..., d_model] behind a block (-1: the embeddings) -> what is unembedded.
+
+        The last block's are what the model itself unembeds, and stay as they are.
+        """
+        last = self.translators.layers[-1] + 1
+        if not -1 <= layer <= last:
+            raise BadInput(f"layer {layer} is none of this lens's: they go from -1 to {last}")
+        return states if layer == last else self.translators.translate(states, layer)
 
 
 def open_lens(named: str, card: ModelCard, net: nn.Module, anatomy: Anatomy) -> FittedLens:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments.errors import BadInput
@@ -13,6 +14,30 @@ import numpy as np
 
 # Of a float32 mean of squares over a row, and what a norm's own epsilon takes off a small one.
 NORMED_TOLERANCE = 1e-3
+
+
+def are_states(vectors: mx.array, d_model: int, vocab: int) -> bool:
+    """Whether these are states [..., d_model] and not logits [..., vocab], by their size."""
+    if d_model == vocab:
+        raise BadInput(
+            f"states and logits both have {vocab} numbers here and can't be told apart; "
+            "call predict_from_state or predict_from_logits"
+        )
+    width = vectors.shape[-1] if vectors.ndim else 0
+    if width not in (d_model, vocab):
+        raise BadInput(
+            f"an array of {vectors.shape} is neither a state [{d_model}] nor logits [{vocab}]"
+        )
+    return width == d_model
+
+
+def predicted(logits: mx.array, top_k: int, with_scores: bool) -> list[Any]:
+    """The best of logits [vocab]: ids, or (id, logit) pairs; of [row, vocab] a list of such."""
+    if logits.ndim not in (1, 2):
+        raise BadInput(f"logits of {logits.shape} are too many axes; give [vocab] or [row, vocab]")
+    rows = top_tokens(logits if logits.ndim > 1 else logits[None], top_k)
+    found = rows if with_scores else [[i for i, _ in row] for row in rows]
+    return found if logits.ndim > 1 else found[0]
 
 
 def top_tokens(logits: mx.array, top_k: int) -> list[list[tuple[int, float]]]:

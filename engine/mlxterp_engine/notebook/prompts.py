@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -55,3 +55,31 @@ def _check(ids: list[int], card: ModelCard) -> None:
             f"the prompt has {len(ids)} tokens and {card.reference} reads at most "
             f"{card.context}; shorten it"
         )
+
+
+def listed(ids: Sequence[int] | mx.array) -> list[int]:
+    """One row of ids. BadInput for several."""
+    values: Any = ids.tolist() if isinstance(ids, mx.array) else ids
+    if any(isinstance(value, Sequence) for value in values):
+        raise BadInput("these are several rows of ids; give one row")
+    return [int(value) for value in values]
+
+
+def one_position(position: int, count: int) -> slice:
+    """The slice that holds it alone, counted from the front. BadInput outside the prompt."""
+    if not -count <= position < count:
+        raise BadInput(f"position {position} is outside the prompt: 0 to {count - 1}")
+    at = position % count
+    return slice(at, at + 1)
+
+
+def some_layers(layers: Iterable[int] | None, count: int) -> list[int]:
+    """These blocks, or all. BadInput for none, and for one that is not there."""
+    chosen = list(range(count) if layers is None else layers)
+    bad = [layer for layer in chosen if not 0 <= layer < count]
+    if bad or not chosen:
+        raise BadInput(
+            f"{f'layer {bad[0]}' if bad else 'no layer'} was asked for; "
+            f"layers go from 0 to {count - 1}"
+        )
+    return chosen

@@ -1,8 +1,8 @@
 """The tutorials' plan is the specification: its blocks run as they stand in it.
 
 `plan/` holds them word for word. What a test changes (import line, model, sizes) is listed in
-it, and has to be in the block. The tuned lens, causal tracing and SAE blocks come with those
-techniques: see engine/API.md.
+it, and has to be in the block. The causal tracing and SAE blocks come with those techniques: see
+engine/API.md.
 """
 
 import re
@@ -95,6 +95,36 @@ def test_the_induction_block_ablates_attention_and_changes_predictions(smol, cap
     assert [line.split(":")[0] for line in lines[31:]] == [f"Layer {n} ablated" for n in (4, 5, 6)]
     assert any(line.startswith("Layer 5") for line in changed)
     assert mx.abs(ran["ablated_output"] - clean.logits).max().item() > 0.1
+
+
+TUNED_LENS = {
+    "import mlx.nn as nn": "import mlx.nn as nn\nimport mlx.optimizers as optim",
+    "nn.optimizers.SGD": "optim.SGD",
+    """model.get_token_predictions(
+                h_normed[0, -1, :],
+                top_k=model.vocab_size,
+                return_scores=True
+            )""": "model.project(h_normed[0, -1, :])",
+    "predictions(h_normed, ": "predictions(model.project(h_normed), ",
+    "tuned_lens = train_tuned_lens(": "lens = train_tuned_lens(",
+    "tuned_lens(model, tuned_lens, text, layers": "tuned_lens(model, lens, text, layers",
+    '["Sample text 1...", "Sample text 2...", ...]': '["The capital of Spain is Madrid"]',
+    "num_steps=250)": "num_steps=1)",
+}
+
+
+def test_the_tuned_lens_block_trains_its_own_lens_and_shows_it_beside_the_raw_one(smol, capsys):
+    """The changes are the faults that engine/API.md lists; and one step instead of 250."""
+    ran = run_block("tuned_lens", TUNED_LENS)
+    lines = capsys.readouterr().out.splitlines()
+    raw = smol.logit_lens("The capital of France is", layers=[0, 5, 10, 15])
+    assert ran["raw_results"] == raw
+    weight = ran["lens"].translators[5].weight
+    assert mx.abs(weight - mx.eye(576)).max().item() > 0
+    assert lines[0].startswith("Step 0: loss = ")
+    assert [line.split("|")[0].split() for line in lines[-4:]] == [["0"], ["5"], ["10"], ["15"]]
+    for line, layer in zip(lines[-4:], (0, 5, 10, 15), strict=True):
+        assert line.split("|")[1].strip() == raw[layer][-1][0][2].strip()
 
 
 def test_the_mended_induction_block_finds_the_block_that_is_needed(smol):
