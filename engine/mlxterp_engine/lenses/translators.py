@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlxterp_engine import backend  # noqa: F401  # OpenBLAS, before any mlx import
+
 import mlx.core as mx
 
 
