@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         LogitLens,
         Patchscope,
         Trace,
+        TrainRidgeLens,
+        TrainTunedLens,
         TunedLens,
     )
     from mlxterp_engine.interpretable import InterpretableModel
@@ -46,6 +48,8 @@ _WHERE = {
     "Run": "mlxterp_engine.running",
     "Sampling": "mlxterp_engine.tracing.generation",
     "Trace": "mlxterp_engine.experiments",
+    "TrainRidgeLens": "mlxterp_engine.experiments",
+    "TrainTunedLens": "mlxterp_engine.experiments",
     "TunedLens": "mlxterp_engine.experiments",
     "attention_patterns": "mlxterp_engine.tracing.trace",
     "duplicate_token_score": "mlxterp_engine.tracing.pattern_scores",
@@ -67,6 +71,8 @@ __all__ = [
     "Run",
     "Sampling",
     "Trace",
+    "TrainRidgeLens",
+    "TrainTunedLens",
     "TunedLens",
     "attention_patterns",
     "duplicate_token_score",

@@ -5,8 +5,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from mlxterp_engine.experiments import Array, Contract, Meta, ModelCard, Result, Step
-from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep, TrainTunedLens
+from mlxterp_engine.experiments import (
+    Array,
+    Contract,
+    LensEvaluation,
+    LensStep,
+    Meta,
+    ModelCard,
+    Result,
+    Step,
+    TrainTunedLens,
+)
 
 LAYERS = list(range(-1, 5))
 LOGIT = [13.0, 14.0, 18.0, 17.0, 6.0, 0.5]

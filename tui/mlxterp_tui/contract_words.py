@@ -18,6 +18,9 @@ WORDS = {
     "attribution_sum": "attribution sum",
     "cache_equals_full": "cache = full",
     "splice_identity": "splice identity",
+    "zero_lens": "zero lens = logit lens",
+    "lens_gradient": "lens gradient = difference",
+    "lens_reads_back": "lens on disk",
     "backward_matches_difference": "gradient = difference",
 }
 

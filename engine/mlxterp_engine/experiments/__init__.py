@@ -24,6 +24,9 @@ from mlxterp_engine.experiments.result import (
     Step,
 )
 from mlxterp_engine.experiments.trace import Trace
+from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
+from mlxterp_engine.experiments.train_ridge_lens import TrainRidgeLens
+from mlxterp_engine.experiments.train_tuned_lens import TrainTunedLens
 from mlxterp_engine.experiments.tuned_lens import TunedLens
 
 __all__ = [
@@ -39,6 +42,8 @@ __all__ = [
     "Generate",
     "GeneratedToken",
     "Layers",
+    "LensEvaluation",
+    "LensStep",
     "LogitLens",
     "LogitLensRow",
     "Meta",
@@ -52,6 +57,8 @@ __all__ = [
     "Started",
     "Step",
     "Trace",
+    "TrainRidgeLens",
+    "TrainTunedLens",
     "TunedLens",
     "parameters_of",
     "request_from",

@@ -13,16 +13,27 @@ from mlxterp_engine.experiments.patchscope import Patchscope
 from mlxterp_engine.experiments.request import Request, check_choice
 from mlxterp_engine.experiments.trace import Trace
 from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
+from mlxterp_engine.experiments.train_ridge_lens import TrainRidgeLens
+from mlxterp_engine.experiments.train_tuned_lens import TrainTunedLens
 from mlxterp_engine.experiments.tuned_lens import TunedLens
 
 import msgspec
 
-AnyRequest = LogitLens | TunedLens | Patchscope | Trace | Attention | Generate
+AnyRequest = (
+    LogitLens
+    | TunedLens
+    | TrainTunedLens
+    | TrainRidgeLens
+    | Patchscope
+    | Trace
+    | Attention
+    | Generate
+)
 AnyPart = LogitLensRow | GeneratedToken | LensStep | LensEvaluation
 
 EXPERIMENTS: dict[str, type[Request]] = {
     request.__struct_config__.tag: request  # type: ignore[misc]
-    for request in (LogitLens, TunedLens, Patchscope, Trace, Attention, Generate)
+    for request in get_args(AnyRequest)
 }
 
 

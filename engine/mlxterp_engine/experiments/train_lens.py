@@ -26,7 +26,7 @@ class TrainLens(Request, frozen=True, kw_only=True):
     corpus: text or .jsonl files, or one of `builtin` (CPython's own reference) and `self` (texts
     sampled from the model). dataset: a name that `datasets` can stream, instead of a corpus.
     held_out: files; without any, a part of the corpus is held out. steps and tokens_per_step:
-    how much is read (the paper: 250 of 262 144). out_dir: the lens's folder; by default a new one
+    how much is read (the paper: 250 of 262 144). held_out_tokens: measured on, each time. out_dir: the lens's folder; by default a new one
     in the data folder. resume: go on from the checkpoint in out_dir.
     """
 
@@ -36,6 +36,7 @@ class TrainLens(Request, frozen=True, kw_only=True):
     steps: int = PAPER_STEPS
     tokens_per_step: int = 256
     sequence_length: int = 128
+    held_out_tokens: int = 1000
     ridge: float | Literal["auto"] = "auto"
     out_dir: str | None = None
     resume: bool = False
@@ -45,6 +46,7 @@ class TrainLens(Request, frozen=True, kw_only=True):
         check_range("steps", self.steps, 1, 10_000_000)
         check_range("sequence_length", self.sequence_length, 2, 1_000_000)
         check_range("tokens_per_step", self.tokens_per_step, 1, 2**30)
+        check_range("held_out_tokens", self.held_out_tokens, 1, 2**30)
         if self.tokens_per_step < self.sequence_length - 1:
             raise BadInput(
                 f"tokens_per_step is {self.tokens_per_step} and a sequence of "
@@ -64,30 +66,6 @@ class TrainLens(Request, frozen=True, kw_only=True):
     @property
     def background(self) -> bool:
         return True
-
-
-class TrainTunedLens(TrainLens, frozen=True, kw_only=True, tag="train-tuned-lens"):
-    """Train a tuned lens: KL(final ‖ lens) by gradient descent, every layer for itself.
-
-    init: from nothing (the logit lens), or from the ridge lens of the same tokens.
-    """
-
-    optimizer: Optimizer = "sgd"
-    init: Start = "zero"
-
-
-class TrainRidgeLens(TrainLens, frozen=True, kw_only=True, tag="train-ridge-lens"):
-    """Fit a ridge lens: least squares from each layer's states to the last, in closed form.
-
-    It reads steps × tokens_per_step tokens, each sequence of the corpus once at most.
-    """
-
-    steps: int = 80
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.resume:
-            raise BadInput("resume is for train-tuned-lens; a ridge lens is fitted in one go")
 
 
 class LensStep(msgspec.Struct, frozen=True, kw_only=True, tag="lens-step"):

@@ -15,10 +15,21 @@ from mlxterp_engine.experiments import (
     Request,
     Step,
     Trace,
+    TrainRidgeLens,
+    TrainTunedLens,
     TunedLens,
 )
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques import attention, generate, logit_lens, patchscope, trace, tuned_lens
+from mlxterp_engine.techniques import (
+    attention,
+    generate,
+    logit_lens,
+    patchscope,
+    trace,
+    train_ridge_lens,
+    train_tuned_lens,
+    tuned_lens,
+)
 from mlxterp_engine.techniques.findings import Findings, Prompts
 
 
@@ -39,6 +50,8 @@ class Technique(Protocol):
 TECHNIQUES: dict[type[Request], Technique] = {
     LogitLens: logit_lens,
     TunedLens: tuned_lens,
+    TrainTunedLens: train_tuned_lens,
+    TrainRidgeLens: train_ridge_lens,
     Patchscope: patchscope,
     Trace: trace,
     Attention: attention,

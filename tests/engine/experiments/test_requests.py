@@ -8,6 +8,8 @@ from mlxterp_engine.experiments import (
     LogitLens,
     Patchscope,
     Trace,
+    TrainRidgeLens,
+    TrainTunedLens,
     TunedLens,
     parameters_of,
     request_from,
@@ -74,6 +76,13 @@ def test_layers_read_back_as_a_list_or_as_all(prompt, layers):
         ("generate", {"prompt": "x", "top_k": -1}, "top_k is -1"),
         ("generate", {"prompt": "x", "min_p": 2}, "min_p is 2"),
         ("generate", {"prompt": ""}, "prompt is empty"),
+        ("train-tuned-lens", {"steps": 0}, "steps is 0; give a whole number from 1"),
+        ("train-tuned-lens", {"tokens_per_step": 126}, "a sequence of 128 trains on 127"),
+        ("train-tuned-lens", {"optimizer": "lion"}, "optimizer is 'lion'; give one of sgd, adam"),
+        ("train-tuned-lens", {"corpus": []}, "give files, 'builtin' or 'self'"),
+        ("train-tuned-lens", {"resume": True}, "resume needs out_dir"),
+        ("train-ridge-lens", {"ridge": -1.0}, "ridge is -1.0"),
+        ("train-ridge-lens", {"resume": True, "out_dir": "x"}, "fitted in one go"),
     ],
 )
 def test_a_bad_value_is_refused_in_words(name, parameters, words):
@@ -91,6 +100,8 @@ def test_every_experiment_is_known_by_the_name_of_its_file():
     known = {
         "logit-lens": LogitLens,
         "tuned-lens": TunedLens,
+        "train-tuned-lens": TrainTunedLens,
+        "train-ridge-lens": TrainRidgeLens,
         "patchscope": Patchscope,
         "trace": Trace,
         "attention": Attention,

@@ -9,6 +9,8 @@ from mlxterp_engine.experiments import (
     Patchscope,
     Request,
     Trace,
+    TrainRidgeLens,
+    TrainTunedLens,
     TunedLens,
 )
 
@@ -17,6 +19,12 @@ PROMPT = "Once upon a 'time' `|"
 EXAMPLES: dict[str, Request] = {
     "logit-lens": LogitLens(model="glass-tiny", prompt=PROMPT, top_k=3, target="e"),
     "tuned-lens": TunedLens(model="glass-tiny", prompt=PROMPT, top_k=3, lens="./lens"),
+    "train-tuned-lens": TrainTunedLens(
+        model="glass-tiny", steps=2, tokens_per_step=62, sequence_length=32, out_dir="./trained"
+    ),
+    "train-ridge-lens": TrainRidgeLens(
+        model="glass-tiny", steps=2, tokens_per_step=310, sequence_length=32, out_dir="./ridge"
+    ),
     "patchscope": Patchscope(
         model="glass-tiny", prompt=PROMPT, site="blocks.1.resid_post", max_tokens=4, top_k=3
     ),

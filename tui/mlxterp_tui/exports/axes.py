@@ -23,10 +23,19 @@ _LENS: Mapping[str, Axes] = {
     "*": _CELL,
 }
 
+_TRAINING: Mapping[str, Axes] = {
+    "train_loss": ("step", "layer"),
+    "eval_step": ("evaluation",),
+    "eval_kl": ("evaluation", "layer"),
+    "*": ("layer",),
+}
+
 # Globs over the arrays' names; the first that matches counts.
 AXES: Mapping[str, Mapping[str, Axes]] = {
     "logit-lens": _LENS,
     "tuned-lens": _LENS,
+    "train-tuned-lens": _TRAINING,
+    "train-ridge-lens": _TRAINING,
     "trace": {
         "token_ids": ("position",),
         "*.attn.pattern": ("head", "destination", "source"),

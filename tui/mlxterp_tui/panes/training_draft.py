@@ -10,14 +10,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
-from mlxterp_engine.experiments import BadInput, request_from
-from mlxterp_engine.experiments.train_lens import (
-    Optimizer,
-    Start,
-    TrainLens,
-    TrainRidgeLens,
-    TrainTunedLens,
-)
+from mlxterp_engine.experiments import BadInput, TrainRidgeLens, TrainTunedLens, request_from
+from mlxterp_engine.experiments.train_lens import Optimizer, Start, TrainLens
 from mlxterp_tui.commands.parser import Parser
 from mlxterp_tui.commands.request_options import add_options
 
