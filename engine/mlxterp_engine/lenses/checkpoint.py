@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from mlxterp_engine import backend  # noqa: F401  # OpenBLAS, before any mlx import
 from mlxterp_engine.experiments import BadInput, RunFailed
 from mlxterp_engine.lenses.gradients import Parameters
 from mlxterp_engine.whole_files import put_in_place

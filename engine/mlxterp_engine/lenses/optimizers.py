@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlxterp_engine import backend  # noqa: F401  # OpenBLAS, before any mlx import
 from mlxterp_engine.experiments.train_lens import Optimizer as Name
 
 import mlx.core as mx
