@@ -148,7 +148,7 @@ class TestHelp:
 
     async def test_rebound_keys_are_shown_as_they_are(self, opened, home: Path):
         (home / "config.toml").write_text('[keys]\nzoom = "Z"\n')
-        async with opened() as screen:
+        async with opened(size=(200, 40)) as screen:
             await screen.press("escape", "Z")
             assert screen.app.main.has_class("-zoomed")
             await screen.press("z")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mlxterp_engine.experiments import BadInput, EngineError
 from mlxterp_engine.worker.client import Engine
-from mlxterp_tui import config
+from mlxterp_engine.worker.protocol import Tokenized
+from mlxterp_tui import config, live
 from mlxterp_tui.appearance import Appearance
 from mlxterp_tui.arguments import AppArguments
 from mlxterp_tui.choices import choices
@@ -20,6 +21,7 @@ from mlxterp_tui.exporting import export
 from mlxterp_tui.folders import config_file, state_file
 from mlxterp_tui.history import History
 from mlxterp_tui.keymap import accepted, bindings
+from mlxterp_tui.live import Live
 from mlxterp_tui.logbook import Logbook
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.panes.registry import TRAININGS, pane_showing
@@ -46,6 +48,7 @@ from textual.binding import BindingType
 from textual.filter import LineFilter
 
 if TYPE_CHECKING:
+    from mlxterp_tui.panes.patchscope import PatchscopePage
     from mlxterp_tui.recorded import Recorded
 
 
@@ -78,6 +81,7 @@ class MlxterpApp(App[None]):
         self.engagement = Engagement(self)
         self.session = Session(connect, self.engagement.changed)
         self.runs = Runs(self)
+        self.live = Live(self, self.remembering.last.live)
         self.trainings = Trainings(self)
         self.logbook = logbook or Logbook()
         self.logbook.tell = self._log_mended
@@ -178,26 +182,31 @@ class MlxterpApp(App[None]):
     def _pane_changed(self) -> None:
         if self.is_open:
             self.main.pane.run_changed()
+            self.main.redraw_status()
         self.show_run()
 
     @on(PromptPane.Edited)
     def _prompt_edited(self, event: PromptPane.Edited) -> None:
         if self.session.card is not None:
-            self._count(event.text)
+            self._count(event.text, event.second)
 
     @work(group="count", exclusive=True)
-    async def _count(self, text: str) -> None:
-        setting = self.setting
-        if not text:
-            self.main.prompt.show_tokens([], [])
-            return
+    async def _count(self, text: str, second: str | None) -> None:
+        prompt = self.main.prompt
         try:
-            read = await self.session.tokenize(text, setting.bos, setting.chat)
+            read, other = await self._tokens(text), await self._tokens(second or "")
         except EngineError as error:
-            self.main.prompt.show_count(str(error))
+            prompt.show_count(str(error))
             return
         if self.is_open:
-            self.main.prompt.show_tokens(read.tokens, read.ids)
+            prompt.show_tokens(read.tokens, read.ids)
+            prompt.show_second_tokens(other.tokens, other.ids)
+
+    async def _tokens(self, text: str) -> Tokenized:
+        """As the model will read it."""
+        if not text:
+            return Tokenized([], [])
+        return await self.session.tokenize(text, self.setting.bos, self.setting.chat)
 
     def action_cancel(self) -> None:
         self.runs.cancel()
@@ -259,12 +268,30 @@ class MlxterpApp(App[None]):
         self.engagement.model_chosen()
         self._set(model=reference)
 
+    def action_live(self, switch: str) -> None:
+        """Whether the pane follows the prompt while it is typed."""
+        self.live.switch = switch  # type: ignore[assignment]
+        self.tell(f"typing {live.IN_WORDS[switch]}")
+
     @tells_errors
     def action_train(self, words: str) -> None:
         self.trainings.asked(words)
 
     def action_training_form(self) -> None:
         self.trainings.open_form()
+
+    @tells_errors
+    def action_read_state(self) -> None:
+        """The state under the lens's cursor, by a patchscope."""
+        self._patchscope().read_cursor()
+
+    @tells_errors
+    def action_patchscope(self, words: str) -> None:
+        self._patchscope().read_words(words)
+
+    def _patchscope(self) -> PatchscopePage:
+        self.main.action_show_pane("patchscope")
+        return self.main.pane  # type: ignore[return-value]
 
     # Words about runs.
 

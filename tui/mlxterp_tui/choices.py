@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from mlxterp_engine.experiments.request import CHOICES
 from mlxterp_tui.exporting import suggested_exports
+from mlxterp_tui.live import SWITCHES
 from mlxterp_tui.panes.lens_metrics import METRICS
+from mlxterp_tui.panes.lens_question import STATES
 from mlxterp_tui.workspaces import UNNAMED
 
 if TYPE_CHECKING:
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
 FIXED = {
     "bos": CHOICES["bos"],
     "switch": ("on", "off"),
+    "live": SWITCHES,
     "engine": ("restart", "stop", "status"),
     "trainings": ("ridge", "tuned"),
     "metrics": tuple(METRICS),
+    "states": STATES,
+    "edits": ("show", "off"),
 }
 
 
@@ -44,6 +49,10 @@ def choices(app: MlxterpApp, name: str) -> Sequence[str]:
             from mlxterp_tui.panes.lens_trajectories import ALL_AT_ONCE, MEASURES
 
             return [*MEASURES, ALL_AT_ONCE]
+        case "lenses":
+            return app.main.pane.lenses
+        case "ablations":
+            return app.main.pane.ablations
         case "tags":
             return app.main.known_tags
         case _:

@@ -43,7 +43,7 @@ def parse(line: str, commands: Sequence[Command], choices: Choices) -> Parsed:
 
 
 # Lists that only suggest: a model may also be a folder, a file any path.
-OPEN_ENDED = ("models", "exports", "tags", "workspaces", "trainings")
+OPEN_ENDED = ("lenses", "ablations", "models", "exports", "tags", "workspaces", "trainings")
 
 
 def unquoted(text: str) -> str:

@@ -59,6 +59,7 @@ class Remembering:
             model=app.engagement.wanted_model,
             bos=app.setting.bos,
             chat=app.setting.chat,
+            live=app.live.switch,
             pane=main.pane_name,
             zoomed=main.has_class("-zoomed"),
             runs=self.last.runs | main.shown_runs(),
@@ -113,7 +114,7 @@ class Remembering:
         if left.model and left.model != setting.model:
             setting = msgspec.structs.replace(setting, model=left.model)
             await app.runs.opened(setting)
-        app.setting = setting
+        app.setting, app.live.switch = setting, left.live
         app.main.recall(left, self.pane)
         run = left.runs.get(app.main.pane_name)
         if run is None or not await app.recorded.resume(run, lambda: True):

@@ -20,7 +20,7 @@ from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.client import Job
 from mlxterp_engine.worker.protocol import JobInfo
 from mlxterp_engine.worker.tasks import ModelOpened, Outcome, Task
-from mlxterp_tui.panes.pane import Pane
+from mlxterp_tui.panes.pane import Answer, Pane
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 
@@ -49,6 +49,15 @@ class Runs:
         """Ask what the pane asks about this prompt; its older question is stopped."""
         self._asked.add(pane)
         self._start(self._ask(pane, prompt), "run")
+
+    def preview(self, pane: Pane, prompt: str) -> None:
+        """The same while somebody types: nothing is recorded, and no trouble interrupts."""
+        self._asked.add(pane)
+        self._app.run_worker(self._preview(pane, prompt), group="run", exclusive=True)
+
+    def note_asked(self, pane: Pane) -> None:
+        """Something else fills this pane: what a session left there is not wanted any more."""
+        self._asked.add(pane)
 
     def has_asked(self, pane: Pane) -> bool:
         return pane in self._asked
@@ -94,6 +103,21 @@ class Runs:
             recording = Recording(hypothesis=self._app.hypothesis)
             await self.answer(request, pane, recording)
 
+    async def _preview(self, pane: Pane, prompt: str) -> None:
+        await self._stop_older()
+        try:
+            request = pane.request(prompt, self._app.setting)
+            if request is None or not await self._app.live.affords(request):
+                return
+            if not pane.answers(request):
+                await pane.prepare()
+                pane.begin(request, self._app.session.card)
+                await self._show_in(pane, self._app.session.submit(request, None), "", True)
+            await self._answer_beside(pane, None)
+        except EngineError as error:
+            pane.trouble = str(error)
+            self._app.show_run()
+
     async def answer(
         self, request: AnyRequest, pane: Pane | None, recording: Recording
     ) -> int | None:
@@ -108,7 +132,18 @@ class Runs:
         await pane.prepare()
         pane.begin(request, app.session.card)
         await self._show_in(pane, self._submitted(request, recording), name)
+        await self._answer_beside(pane, Recording(parent=pane.recorded_as))
         return pane.recorded_as
+
+    async def _answer_beside(self, pane: Pane, recording: Recording | None) -> None:
+        """What the pane wants to have beside its run, one after the other."""
+        session = self._app.session
+        while (wanted := pane.beside_wanted()) is not None:
+            request, answer = wanted
+            name, quiet = str(request.__struct_config__.tag), recording is None
+            answer.begin(request, session.card)
+            outcome = await self._given(answer, session.submit(request, recording), name, quiet)
+            answer.finish(cast(Result, outcome))
 
     async def _submitted(self, request: AnyRequest, recording: Recording) -> Job:
         """A hypothesis is for one run: it is used once the engine has taken that run."""
@@ -147,31 +182,49 @@ class Runs:
         job = await self._app.session.submit(task)
         return await self._follow(job, name, lambda parts: None)
 
-    async def _show_in(self, pane: Pane, asked: Awaitable[Job], name: str) -> None:
-        """Give the pane what comes of a job, however it ends."""
+    async def _show_in(
+        self, pane: Pane, asked: Awaitable[Job], name: str, quiet: bool = False
+    ) -> None:
+        """Give the pane what comes of a job, however it ends. quiet: a preview."""
+        outcome = await self._given(pane, self._taken(pane, asked, quiet), name, quiet)
+        pane.finish(cast(Result, outcome))
+        self._app.keep_session()
+
+    async def _taken(self, pane: Pane, asked: Awaitable[Job], quiet: bool) -> Job:
+        """The engine has the pane's question: what stood there before counts no more."""
+        job = await asked
+        pane.stored = pane.recorded_as = None
+        pane.previewed, pane.trouble = quiet, ""
+        self._app.main.redraw()
+        return job
+
+    async def _given(
+        self, answer: Answer, asked: Awaitable[Job], name: str, quiet: bool
+    ) -> Outcome:
+        """The outcome, after all that came on the way; the answer is told of any other end."""
         try:
             job = self._pane_job = await asked
-            pane.stored = pane.recorded_as = None
-            self._app.main.redraw()
-            outcome = await self._shown_in(pane, job, name)
-            pane.finish(cast(Result, outcome))
-            self._app.keep_session()
+            return await self._shown_in(answer, job, name, quiet)
         except RunCancelled:
-            pane.end("cancelled", "")
+            answer.end("cancelled", "")
             raise
         except EngineError as error:
-            pane.end("failed", str(error))
+            answer.end("failed", str(error))
             raise
 
-    async def _shown_in(self, pane: Pane, job: Job, name: str) -> Outcome:
-        """However it ends, the pane knows its number: what was cancelled is kept, too."""
+    async def _shown_in(self, answer: Answer, job: Job, name: str, quiet: bool) -> Outcome:
+        """However it ends, the answer knows its number: what was cancelled is kept, too."""
+
+        def show(parts: list[Progress]) -> None:
+            answer.show(parts, self._app.session.card)
+
         try:
-            return await self._follow(
-                job, name, lambda parts: pane.show(parts, self._app.session.card)
-            )
+            if quiet:
+                return await self._app.session.follow(job, show)
+            return await self._follow(job, name, show)
         finally:
             if job is self._pane_job:
-                pane.recorded_as = self._app.session.run_of(job)
+                answer.recorded_as = self._app.session.run_of(job)
 
     async def _follow(self, job: Job, name: str, show: Callable[[list[Progress]], None]) -> Outcome:
         """Keep the row under the pane up to date while the job runs."""

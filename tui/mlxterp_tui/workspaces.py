@@ -9,6 +9,7 @@ from typing import Any
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.request import Bos
 from mlxterp_engine.whole_files import write_whole
+from mlxterp_tui.live import Switch
 
 import msgspec
 
@@ -30,6 +31,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     bos: Bos | None = None
     chat: bool = False
+    live: Switch = "auto"
     pane: str = ""
     zoomed: bool = False
     runs: dict[str, int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,20 +16,33 @@ from mlxterp_engine.experiments import (
     LogitLensRow,
     ModelCard,
     Result,
-    Started,
 )
 from mlxterp_tui.amounts import seconds
 from mlxterp_tui.keymap import Where, bindings
 from mlxterp_tui.panes import lens_memory, lens_text, lens_view
-from mlxterp_tui.panes.lens_beside import LensBeside
+from mlxterp_tui.panes.lens_answer import LensAnswer
+from mlxterp_tui.panes.lens_beside import Kind, LensBeside, Look
 from mlxterp_tui.panes.lens_body import LensBody
+from mlxterp_tui.panes.lens_edits import (
+    NO_EDITS,
+    Edit,
+    ablation,
+    ablations_at,
+    edits_of,
+    edits_text,
+    intervention,
+    steering,
+)
+from mlxterp_tui.panes.lens_kept import KeptLenses
 from mlxterp_tui.panes.lens_memory import LensMemory
+from mlxterp_tui.panes.lens_patch import patch_at
 from mlxterp_tui.panes.lens_question import LensQuestion, question_of
 from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import LensView
 from mlxterp_tui.panes.lens_words import EMPTY, HELP
-from mlxterp_tui.panes.pane import Ended, Pane
+from mlxterp_tui.panes.pane import Answer, Ended, Pane
 from mlxterp_tui.reporting import tells_errors
+from mlxterp_tui.screens.reader import Reader
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 from mlxterp_tui.widgets.cell_grid import CellGrid
@@ -43,8 +57,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 if TYPE_CHECKING:
+    from mlxterp_tui.app import MlxterpApp
     from mlxterp_tui.logbook import Stored
 
+LOGIT = "logit"  # how the logit lens is called on the `:` line
 PATIENCE = 0.3  # seconds for which a run may come in whole, before the one on screen gives way
 
 
@@ -55,6 +71,7 @@ class LensPane(Pane, can_focus=True):
     writes = (".tsv",)
     HELP = HELP
     also_at = ("lens-view",)
+    live = takes_second = True
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("lens")]
     DEFAULT_CSS = """
     LensPane { layout: vertical; height: 1fr; }
@@ -63,11 +80,14 @@ class LensPane(Pane, can_focus=True):
     LensPane.-filled LensBody { display: block; }
     """
 
+    app: MlxterpApp
+
     def __init__(self) -> None:
         super().__init__(id="lens")
         self.body = LensBody()
         self.question = LensQuestion()
         self.beside = LensBeside()
+        self.kept_lenses = KeptLenses(lambda: self.app.session.card)
         self._heading = Legend(id="lens-legend")
         self._next = LensRun()
         self._begun = 0.0
@@ -134,16 +154,34 @@ class LensPane(Pane, can_focus=True):
         assert isinstance(request, LogitLens)
         self._next = LensRun(request=request, state="waiting")
         self._begun = monotonic()
+        self.beside = self.beside.retrying().asking(self.second_prompt)
+
+    def answers(self, request: AnyRequest) -> bool:
+        return self.run.state == "done" and self.run.request == request
+
+    def beside_wanted(self) -> tuple[AnyRequest, Answer] | None:
+        self.beside = self.beside.asking(self.second_prompt)
+        wanted = self.beside.wanted(self.run) if self.run.state == "done" else None
+        if wanted is None:
+            return None
+        kind, request = wanted
+        return request, LensAnswer(partial(self._came_beside, kind))
+
+    def _came_beside(self, kind: Kind, run: LensRun) -> None:
+        self._lay_beside(self.beside.keeping(kind, run))
+
+    def _lay_beside(self, beside: LensBeside) -> None:
+        """Look at other runs, or otherwise at them."""
+        self.beside = beside
+        self.body.show(self.run, beside, self.view)
+
+    def second_changed(self) -> None:
+        self._lay_beside(self.beside.asking(self.second_prompt))
 
     def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
-        for part in parts:
-            if isinstance(part, Started) and card is not None:
-                begun = replace(self._next, layers=card.layers, vocabulary=card.vocab_size)
-                self._next = begun.read(part.tokens[0], part.token_ids[0])
-        rows = [part for part in parts if isinstance(part, LogitLensRow)]
-        self._next = self._next.with_rows(rows)
+        self._next = self._next.with_parts(parts, card)
         if self.run.request is self._next.request:
-            self.body.add(self._next, rows)
+            self.body.add(self._next, [part for part in parts if isinstance(part, LogitLensRow)])
             self._changed()
         elif self._next.tokens and self._gives_way:
             self._take(self._next)
@@ -172,6 +210,7 @@ class LensPane(Pane, can_focus=True):
         self.question = question_of(run.request)
         view = self.view if before.request is run.request else self._view_for(run, before)
         self.beside = self.beside.settled(run)
+        self.body.lens_in_words = self.kept_lenses.in_words(run.request)
         self.add_class("-filled")
         self.body.show(run, self.beside, view)
         self._changed()
@@ -229,10 +268,109 @@ class LensPane(Pane, can_focus=True):
     def action_target(self, token: str) -> None:
         self._ask(self.question.following(None if token == "off" else token))
 
+    @tells_errors
+    def action_cycle_lens(self) -> None:
+        self._ask(self.question.through(self.kept_lenses.after(self.question.lens)))
+
+    def action_lens(self, name: str) -> None:
+        self._ask(self.question.through("" if name == LOGIT else name))
+
+    @tells_errors
+    def action_cycle_state(self) -> None:
+        self._ask(self.question.reading_next())
+
+    @tells_errors
+    def action_state(self, state: str) -> None:
+        self._ask(self.question.reading(state))  # type: ignore[arg-type]
+
     def _ask(self, question: LensQuestion) -> None:
         """The same prompt, and another question about it."""
         self.question = question
         self.post_message(self.Wanted())
+
+    # The edits.
+
+    @property
+    def alert(self) -> str:
+        """Of the run that is shown."""
+        return edits_of(self.run.request).count_in_words if self.run.request else ""
+
+    @tells_errors
+    def action_edit(self, words: str) -> None:
+        self._edit(intervention(words))
+
+    @tells_errors
+    def action_ablate(self, words: str) -> None:
+        self._edit(ablation(words))
+
+    @tells_errors
+    def action_steer(self, words: str) -> None:
+        self._edit(steering(words, self._cell_site))
+
+    @tells_errors
+    def action_patch(self) -> None:
+        """Write the state that the other prompt has at the cursor's place into this run."""
+        self._edit(patch_at(self.run, self.view.cursor, self.beside.source))
+
+    @tells_errors
+    def action_undo_edit(self) -> None:
+        self._ask(self.question.edited(self.question.edits.without_last()))
+
+    @tells_errors
+    def action_edits(self, what: str) -> None:
+        if what == "off":
+            self.question.edits.without_last()  # says so where there is none
+            self._ask(self.question.edited(NO_EDITS))
+        else:
+            self.app.push_screen(Reader("edits", edits_text(self.question.edits)))
+
+    def _edit(self, edit: Edit) -> None:
+        first = not self.question.edits
+        self._ask(self.question.edited(self.question.edits.adding(edit)))
+        if first:
+            self._look_at("clean", difference=True)
+
+    @property
+    def _cell_site(self) -> str:
+        if self.run.state == "empty":
+            raise BadInput("no cell is under the cursor yet; run a prompt first")
+        return self.run.site(self.view.cursor.layer)
+
+    @property
+    def lenses(self) -> list[str]:
+        return [LOGIT, *self.kept_lenses.names()]
+
+    @property
+    def ablations(self) -> list[str]:
+        """What can be zeroed at the cursor, for the `:` line."""
+        cell = self.view.cursor
+        return ablations_at(self.run.site(cell.layer), cell.layer, cell.pos)
+
+    # What stands beside it.
+
+    def action_pin_run(self) -> None:
+        """Keep this run to compare with; the pinned one itself is let go."""
+        pinned = self.beside.run_of("pinned")
+        if pinned is not None and pinned.request is self.run.request:
+            self._lay_beside(self.beside.keeping("pinned", None))
+        else:
+            kept = replace(self.run, recorded_as=self.recorded_as)
+            self._lay_beside(self.beside.keeping("pinned", kept))
+            self._look_at("pinned", difference=True)
+
+    @tells_errors
+    def action_cycle_look(self) -> None:
+        if len(self.beside.looks(self.run)) == 1:
+            raise BadInput(
+                "there is nothing to compare with: P pins this run, o opens a second prompt, "
+                "a ablates at the cursor"
+            )
+        self._lay_beside(self.beside.cycled(self.run))
+
+    def _look_at(self, kind: Kind, difference: bool) -> None:
+        """At once where both fit side by side; else d does it."""
+        if self.body.room_for_two:
+            self._lay_beside(self.beside.looking(Look(kind, difference)))
 
     # What is taken away.
 

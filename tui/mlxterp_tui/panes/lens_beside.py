@@ -45,6 +45,10 @@ class LensBeside:
         others = tuple((other, kept) for other, kept in self.known if other != kind)
         return replace(self, known=others if run is None else (*others, (kind, run)))
 
+    def retrying(self) -> LensBeside:
+        """Without the runs that came to nothing: they are asked again."""
+        return replace(self, known=tuple(kept for kept in self.known if kept[1].state == "done"))
+
     def looking(self, look: Look) -> LensBeside:
         return replace(self, look=look)
 
@@ -69,7 +73,7 @@ class LensBeside:
         wanted: dict[Kind, bool] = {
             "clean": is_edited(run.request),
             "pinned": self.run_of("pinned") is not None,
-            "second": self.second_prompt is not None,
+            "second": bool(self.second_prompt),
         }
         return [kind for kind, there in wanted.items() if there]
 
@@ -92,6 +96,11 @@ class LensBeside:
             if known is None or known.request != request:
                 return kind, request
         return None
+
+    @property
+    def source(self) -> LensRun | None:
+        """Where a patch takes its states from: the second prompt, else the pinned run."""
+        return self.run_of("second") or self.run_of("pinned")
 
     def _requests(self, request: LogitLens) -> list[tuple[Kind, LogitLens]]:
         plain = without_edits(request)

@@ -72,6 +72,7 @@ class LensBody(Vertical):
         super().__init__(id="lens-body")
         self.run = LensRun()
         self.beside = LensBeside()
+        self._former: LensRun | None = None
         self.view = LensView()
         self.grids = LensGrids()
         self.lens_in_words = "logit lens"
@@ -93,6 +94,8 @@ class LensBody(Vertical):
 
     def show(self, run: LensRun, beside: LensBeside, view: LensView) -> None:
         """Another run, or another one beside it."""
+        if run.request is not self.run.request:
+            self._former = self.run
         self.run, self.beside, self.view = run, beside, view
         self.paint()
 
@@ -119,7 +122,7 @@ class LensBody(Vertical):
     def front(self) -> LensRun:
         look = self.beside.look
         other = self.beside.looked_at(self.run)
-        return self.run if other is None or look.difference or self._room_for_two else other
+        return self.run if other is None or look.difference or self.room_for_two else other
 
     @property
     def _pair(self) -> LensPair | None:
@@ -130,7 +133,8 @@ class LensBody(Vertical):
         return lens_difference.pair(other, self.run)
 
     @property
-    def _room_for_two(self) -> bool:
+    def room_for_two(self) -> bool:
+        """Whether a second grid fits beside the first."""
         return self.size.width >= (ROOM_FOR_ALL if self.view.following else ROOM_FOR_MORE)
 
     def paint(self) -> None:
@@ -145,15 +149,15 @@ class LensBody(Vertical):
         self.tell()
 
     def _paint_first(self) -> None:
-        both = None if self._room_for_two else self._pair
+        both = None if self.room_for_two else self._pair
         if both is None:
-            self.grids.show(lens_picture.of_run(self.front, self.view), self._ramp)
+            self.grids.show(lens_picture.of_run(self.front, self.view, self._former), self._ramp)
         else:
             self.grids.show(lens_picture.of_difference(both, self.view), self._diverging)
 
     def _paint_second(self) -> None:
         other, both = self.beside.looked_at(self.run), self._pair
-        if other is None or not self._room_for_two:
+        if other is None or not self.room_for_two:
             self.grids.hide_second()
         elif both is None:
             picture, scale = lens_picture.of_run(other, self.view), self._scale_of(other)
@@ -195,7 +199,7 @@ class LensBody(Vertical):
         self.post_message(self.Scaled(*self._first_scale()))
 
     def _first_scale(self) -> tuple[Scale, Ramp]:
-        both = None if self._room_for_two else self._pair
+        both = None if self.room_for_two else self._pair
         if both is not None:
             scale = lens_picture.scale_of_difference(both, self.view, self.beside)
             return scale, self._diverging

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import Cell, LensView, level_at, metric_of, token_at, value_at
+from mlxterp_tui.widgets.cell_painter import UNKNOWN
 from mlxterp_tui.widgets.cell_painter import Cell as Painted
 from mlxterp_tui.widgets.column_list import UNKNOWN_ROW, ColumnRow
 
@@ -28,9 +29,28 @@ def cells(run: LensRun, view: LensView, layer: int) -> list[Painted]:
     return [Painted(token_at(run, cell) or "", level_at(view, run, cell)) for cell in places]
 
 
-def all_cells(run: LensRun, view: LensView) -> list[list[Painted] | None]:
-    """Every row; None where it is not known yet."""
-    return [cells(run, view, layer) if layer in run.rows else None for layer in run.all_layers]
+def all_cells(
+    run: LensRun, view: LensView, former: LensRun | None = None
+) -> list[list[Painted] | None]:
+    """Every row; None where it is not known yet.
+
+    former: a run that was shown before; what it knows of the tokens that both begin with stands
+    until the run itself has come so far.
+    """
+    shared = run.goes_on_from(former) if former is not None else 0
+    return [
+        cells(run, view, layer) if layer in run.rows else _before(former, run, view, layer, shared)
+        for layer in run.all_layers
+    ]
+
+
+def _before(
+    former: LensRun | None, run: LensRun, view: LensView, layer: int, shared: int
+) -> list[Painted] | None:
+    if former is None or not shared or layer not in former.rows:
+        return None
+    kept = cells(former, view, layer)[:shared]
+    return [*kept, *[UNKNOWN] * (run.positions - len(kept))]
 
 
 def marks(run: LensRun, view: LensView) -> dict[tuple[int, int], str]:

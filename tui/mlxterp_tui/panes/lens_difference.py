@@ -94,7 +94,8 @@ def scale_words(found: Differences) -> tuple[str, str]:
     """What stands at the two ends of the colours."""
     if not found.most:
         return "0", "0"
-    return f"−{found.most:.3g}", f"+{found.most:.3g}"
+    most = found.metric.text(found.most)
+    return f"−{most}", f"+{most}"
 
 
 def in_words(both: LensPair, found: Differences, layer: int, pos: int) -> str:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from mlxterp_engine.experiments import BadInput, LogitLens
 
+from textual.content import Content
+
 
 class Edit(NamedTuple):
     """words: as the request has them. prompt: whose state is written there; "" for an operation."""
@@ -77,6 +79,13 @@ def edits_of(request: LogitLens) -> Edits:
     return Edits((*patches, *(Edit(words) for words in request.intervention)))
 
 
+def edits_text(edits: Edits) -> Content:
+    """A line each, in the order in which they were made."""
+    if not edits:
+        return Content("none: the model on screen is the plain one")
+    return Content("\n").join([Content(str(edit)) for edit in edits.made])
+
+
 def intervention(words: str) -> Edit:
     """`SITE=OPERATION`, as typed; what it means is the engine's to judge."""
     site, equals, operation = words.strip().partition("=")
@@ -100,11 +109,6 @@ def steering(words: str, site: str) -> Edit:
     if not re.match(r".+\.npz(\*[^*]+)?$", words.strip().rpartition("@")[0] or words.strip()):
         raise BadInput(f"{words!r} is no FILE.npz*COEFFICIENT, for example happy.npz*4")
     return Edit(f"{site}=add:{words.strip()}")
-
-
-def patch(site: str, pos: int, source: int, prompt: str) -> Edit:
-    """The state at a position, taken from another prompt's position `source`."""
-    return Edit(f"{site}@{pos}" + (f"<{source}" if source != pos else ""), prompt)
 
 
 def ablations_at(site: str, block: int, pos: int) -> list[str]:

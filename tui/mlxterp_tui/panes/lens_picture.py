@@ -33,11 +33,12 @@ class Picture(NamedTuple):
     marks: Mapping[tuple[int, int], str]
 
 
-def of_run(run: LensRun, view: LensView) -> Picture:
+def of_run(run: LensRun, view: LensView, former: LensRun | None = None) -> Picture:
+    """former: what was shown before, see `all_cells`."""
     return Picture(
         lens_cells.labels(run),
         run.tokens,
-        lens_cells.all_cells(run, view),
+        lens_cells.all_cells(run, view, former),
         lens_cells.marks(run, view),
     )
 

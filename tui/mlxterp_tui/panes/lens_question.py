@@ -56,10 +56,3 @@ def question_of(request: LogitLens) -> LensQuestion:
     """What a request asks besides its prompt."""
     lens = request.lens if isinstance(request, TunedLens) else ""
     return LensQuestion(lens, request.state, request.target, edits_of(request))
-
-
-def lens_in_words(request: LogitLens | None, kinds: dict[str, str]) -> str:
-    """`logit lens`, `ridge lens NAME`. kinds: of the kept lenses, by name."""
-    if not isinstance(request, TunedLens):
-        return "logit lens"
-    return f"{kinds.get(request.lens, 'tuned')} lens {request.lens}"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mlxterp_engine.experiments import Contract, LogitLens, LogitLensRow, Result
+from mlxterp_engine.experiments import (
+    Contract,
+    LogitLens,
+    LogitLensRow,
+    ModelCard,
+    Result,
+    Started,
+)
 from mlxterp_engine.experiments.logit_lens import State
+from mlxterp_tui.panes.lens_alignment import equal_at_front
 
 import msgspec
 
@@ -17,7 +26,8 @@ RunState = Literal["empty", "waiting", "running", "done", "cancelled", "failed"]
 class LensRun:
     """rows: by layer, as `LogitLensRow` counts them. layers: blocks of the model.
 
-    Row 0 of a grid is the first layer: the embeddings, or block 0 where its own state is read.
+    recorded_as: its number in the log. Row 0 of a grid is the first layer: the embeddings, or
+    block 0 where a state of its own is read.
     """
 
     request: LogitLens | None = None
@@ -29,6 +39,7 @@ class LensRun:
     vocabulary: int = 1
     result: Result | None = None
     reason: str = ""
+    recorded_as: int | None = None
 
     def read(self, tokens: list[str], token_ids: list[int]) -> LensRun:
         """The prompt as the model reads it; the rows will come."""
@@ -36,6 +47,15 @@ class LensRun:
 
     def with_rows(self, rows: list[LogitLensRow]) -> LensRun:
         return replace(self, rows=self.rows | {row.layer: row for row in rows})
+
+    def with_parts(self, parts: Sequence[object], card: ModelCard | None) -> LensRun:
+        """What came of the request so far; anything else that is told of a job is passed over."""
+        run = self
+        for part in parts:
+            if isinstance(part, Started) and card is not None:
+                begun = replace(self, layers=card.layers, vocabulary=card.vocab_size)
+                run = begun.read(part.tokens[0], part.token_ids[0])
+        return run.with_rows([part for part in parts if isinstance(part, LogitLensRow)])
 
     def finished(self, result: Result) -> LensRun:
         return replace(self, state="done", result=result)
@@ -48,6 +68,15 @@ class LensRun:
         if self.request is None or other is None:
             return False
         return without_target(self.request) == without_target(other)
+
+    def goes_on_from(self, other: LensRun) -> int:
+        """How many tokens it has in common with a run of the same question about another prompt:
+        as no token sees a later one, what the other run knows of them holds here too."""
+        mine, others = self.request, other.request
+        if mine is None or others is None or mine.intervention or mine.patch:
+            return 0
+        asked = msgspec.structs.replace(others, prompt=mine.prompt)
+        return equal_at_front(self.token_ids, other.token_ids) if asked == mine else 0
 
     @property
     def running(self) -> bool:
@@ -106,7 +135,9 @@ class LensRun:
         first = None
         for layer in reversed(self.all_layers):
             row = self.rows.get(layer)
-            if row is None or row.final_rank.values[pos] != 0:
+            if row is None:
+                return None
+            if row.final_rank.values[pos] != 0:
                 break
             first = layer
         return first

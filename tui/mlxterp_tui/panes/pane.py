@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from mlxterp_engine.experiments import (
     AnyRequest,
@@ -31,6 +31,20 @@ if TYPE_CHECKING:
 Ended = Literal["cancelled", "failed"]
 
 
+class Answer(Protocol):
+    """Who is given what comes of a request. recorded_as: the run's number in the log."""
+
+    recorded_as: int | None
+
+    def begin(self, request: AnyRequest, card: ModelCard | None) -> None: ...
+
+    def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None: ...
+
+    def finish(self, result: Result) -> None: ...
+
+    def end(self, state: Ended, reason: str) -> None: ...
+
+
 class Pane(Container):
     """The main screen calls these; a pane that asks nothing leaves most as they are."""
 
@@ -46,6 +60,23 @@ class Pane(Container):
     """The run of the log that is shown; None when it came from the engine just now."""
     recorded_as: int | None = None
     """The number in the log of the run that is shown."""
+
+    live: ClassVar[bool] = False
+    """Whether it follows the prompt while somebody types."""
+    takes_second: ClassVar[bool] = False
+    """Whether it can have a second prompt beside the first."""
+    second_prompt: str | None = None
+    previewed = False
+    """What is shown was run in passing, while somebody typed: the log has nothing of it."""
+    trouble = ""
+    """Why what stands at the prompt now was not run."""
+    alert = ""
+    """Why the model on screen is not the plain one, for the status line: `2 edits on`."""
+
+    lenses: Sequence[str] = ()
+    """What it can be looked through, for the `:` line."""
+    ablations: Sequence[str] = ()
+    """What can be zeroed at its cursor, for the `:` line."""
 
     @property
     def heading(self) -> Widget:
@@ -89,6 +120,17 @@ class Pane(Container):
 
     def run_changed(self) -> None:
         """The run of some pane is another than before."""
+
+    def answers(self, request: AnyRequest) -> bool:
+        """Whether the whole answer to it is shown already."""
+        return False
+
+    def beside_wanted(self) -> tuple[AnyRequest, Answer] | None:
+        """What it wants to have beside the run that has come, if it has not got it yet."""
+        return None
+
+    def second_changed(self) -> None:
+        """The second prompt is gone."""
 
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
         """The request is on its way."""

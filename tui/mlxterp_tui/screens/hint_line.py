@@ -18,7 +18,8 @@ def hint_text(screen: Screen[Any], overrides: Mapping[str, str], width: int) -> 
     """`m metric  t target …`, closest to the focus first, as many as fit."""
     bound = {active.binding.id for active in screen.active_bindings.values() if active.enabled}
     hints = {name: _key(screen, name, overrides) for name in HINTS if name in bound}
-    return fitted([(key, HINTS[name]) for name, key in in_table_order(hints)], width)
+    ordered = [(key, HINTS[name]) for name, key in in_table_order(hints)]
+    return fitted(ordered, width, HINTS["help"])
 
 
 def _key(screen: Screen[Any], name: str, overrides: Mapping[str, str]) -> str:
@@ -35,11 +36,15 @@ def in_table_order(hints: dict[str, str]) -> list[tuple[str, str]]:
     return [(name, hints[name]) for name in own_first]
 
 
-def fitted(hints: list[tuple[str, str]], width: int) -> Content:
+def fitted(hints: list[tuple[str, str]], width: int, always: str = "") -> Content:
+    """As many as there is room for; the one with the word `always` is among them."""
+    pieces = [(word, Content.assemble((key, "$text-primary bold"), " ", word, "   "))
+              for key, word in hints]  # fmt: skip
+    last = next((piece for word, piece in pieces if word == always), Content(""))
     line = Content(" ")
-    for key, word in hints:
-        piece = Content.assemble((key, "$text-primary bold"), " ", word, "   ")
-        if line.cell_length + piece.cell_length > width + 2:
-            break
+    for at, (_, piece) in enumerate(pieces):
+        reserved = last.cell_length if always in [other for other, _ in pieces[at + 1 :]] else 0
+        if line.cell_length + piece.cell_length + reserved > width + 2:
+            return line + last if reserved else line
         line = line + piece
     return line

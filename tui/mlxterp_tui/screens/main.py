@@ -15,7 +15,7 @@ from mlxterp_tui.screens import help
 from mlxterp_tui.screens.command_bar import CommandBar
 from mlxterp_tui.screens.hint_line import hint_text
 from mlxterp_tui.screens.pane_tabs import pane_tabs
-from mlxterp_tui.screens.prompt import PromptPane
+from mlxterp_tui.screens.prompt import SECONDS_BEFORE_RUNNING, PromptPane
 from mlxterp_tui.screens.reader import Reader
 from mlxterp_tui.screens.run_line import RunLine
 from mlxterp_tui.screens.status_line import status_text, training_in_words
@@ -195,6 +195,9 @@ class MainScreen(Screen[None]):
             self.query_one(selector, Drawn).redraw()
         self.pane.session_changed()
 
+    def redraw_status(self) -> None:
+        self.query_one("#status", Drawn).redraw()
+
     def log_changed(self) -> None:
         """Something was written about a run."""
         for runs in self.query(RUNS_PANE):
@@ -205,7 +208,8 @@ class MainScreen(Screen[None]):
 
     def show_checks(self) -> None:
         """No job runs: the pane's own checks and cost."""
-        cost = " · ".join(filter(None, [self.pane.cost, self._saved]))
+        saved = f"not run: {self.pane.trouble}" if self.pane.trouble else self._saved
+        cost = " · ".join(filter(None, [self.pane.cost, saved]))
         self.run_line.show_checks(self.pane.contracts, cost)
 
     @property
@@ -214,6 +218,8 @@ class MainScreen(Screen[None]):
         pane = self.pane
         if pane.stored:
             return ""
+        if pane.previewed:
+            return "not kept: Enter keeps it"
         if pane.recorded_as is not None:
             return f"run {pane.recorded_as} saved"
         missing = pane.result is not None and self.app.session.log_trouble
@@ -224,7 +230,7 @@ class MainScreen(Screen[None]):
         return status_text(
             app.setting, app.session.card, app.session.state, width,
             app.remembering.name, app.hypothesis,
-            training_in_words(app.session.jobs.values()),
+            training_in_words(app.session.jobs.values()), self.pane.alert,
         )  # fmt: skip
 
     def _draw_stored(self, width: int, height: int) -> Content:
@@ -253,6 +259,40 @@ class MainScreen(Screen[None]):
         self.ask_prompt()
         self.app.keep_session()
 
+    @on(PromptPane.Typed)
+    def _typed(self, event: PromptPane.Typed) -> None:
+        event.stop()
+        self._follow_typing()
+
+    def _follow_typing(self) -> None:
+        """Run the pane in passing; a run that was asked for comes to its end before."""
+        app, text = self.app, self.prompt.text
+        if not (text and self.pane.live and app.session.card and app.live.switch != "off"):
+            return
+        if app.runs.current is not None:
+            self.set_timer(SECONDS_BEFORE_RUNNING, self._follow_typing)
+            return
+        self._give_second()
+        app.runs.preview(self.pane, text)
+
+    def _give_second(self) -> None:
+        if self.pane.takes_second:
+            self.pane.second_prompt = self.prompt.second
+
+    async def action_second(self) -> None:
+        """Open a second prompt, or close it."""
+        if self.prompt.second is None:
+            await self.prompt.open_second(self.prompt.text)
+        else:
+            await self.prompt.close_second()
+            self._give_second()
+            self.pane.focus_contents()
+            self.pane.second_changed()
+
+    @on(PromptPane.SecondPastedLines)
+    def _second_pasted(self) -> None:
+        self.app.tell("the second prompt has one line: line breaks became spaces")
+
     @tells_errors
     def action_ask(self, prompt: str) -> None:
         self.prompt.text = prompt
@@ -267,6 +307,7 @@ class MainScreen(Screen[None]):
 
     def ask_prompt(self) -> None:
         """Run the pane on the prompt as it stands."""
+        self._give_second()
         self.app.runs.run(self.pane.asker, self.prompt.text)
 
     @on(Pane.Wanted)

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from mlxterp_tui.history import History
 from mlxterp_tui.keymap import bindings
+from mlxterp_tui.screens.line_input import LineInput
 from mlxterp_tui.widgets.token_strip import TokenStrip
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -19,34 +20,20 @@ from textual.widgets import Input, Static
 
 # Long enough that a fast typist asks once, short enough that nobody waits.
 SECONDS_BEFORE_COUNTING = 0.05
-
-
-class LineInput(Input):
-    """One line of prompt. A paste of several lines is not cut: it asks for the larger editor."""
-
-    class PastedLines(Message):
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    def _on_paste(self, event: events.Paste) -> None:
-        if len(event.text.splitlines()) > 1:
-            event.stop()
-            event.prevent_default()
-            before, after = self.value[: self.cursor_position], self.value[self.cursor_position :]
-            self.post_message(self.PastedLines(before + event.text + after))
+SECONDS_BEFORE_RUNNING = 0.2
 
 
 class PromptPane(Vertical):
-    """Asks for a prompt; knows neither engine nor panes."""
+    """Asks for a prompt, or two; knows neither engine nor panes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("prompt")]
 
     HELP_TITLE = "prompt"
     HELP = """\
-The text that every pane is about. Enter runs the pane on it; the line below shows the tokens
-as the model will read them, with their ids: line breaks as ⏎, bytes of unfinished characters
-as ⟨e4⟩. Leading and trailing spaces count. Up and down walk through earlier prompts.
+The text that every pane is about. While you type, the lens follows (`:live off` stops that); such
+runs are not kept. Enter runs the pane on it, and the log keeps that run. The line below shows the
+tokens as the model will read them, with their ids: line breaks as ⏎, bytes of unfinished
+characters as ⟨e4⟩. Leading and trailing spaces count. Up and down walk through earlier prompts.
 
 Example: The capital of France is
 """
@@ -57,17 +44,25 @@ Example: The capital of France is
             self.text = text
 
     class Edited(Message):
-        """The text has rested for a moment."""
+        """The texts have rested for a moment. second: None where there is no second prompt."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, second: str | None) -> None:
             super().__init__()
-            self.text = text
+            self.text, self.second = text, second
+
+    class Typed(Message):
+        """Somebody has typed, and then made a pause."""
+
+    class SecondPastedLines(Message):
+        """What was pasted into the second prompt had several lines."""
 
     def __init__(self, history: History, text: str) -> None:
         """text: what stands there at first, all selected: typing replaces it."""
         super().__init__(id="prompt")
         self.history = history
         self._pause: Timer | None = None
+        self._rest: Timer | None = None
+        self._placed: set[str] = {text}  # what stands there without anybody's having typed it
         self._first_text = text
         line = "" if "\n" in text else text
         self._line = LineInput(line, id="prompt-line", compact=True)
@@ -90,8 +85,9 @@ Example: The capital of France is
 
     def show_ids(self, short: bool) -> None:
         """Ids under the tokens; on short screens beside them, all in one row."""
-        self.tokens.ids = "beside" if short else "under"
-        self.tokens.wrap = not short
+        for strip in self.query(TokenStrip):
+            strip.ids = "beside" if short else "under"
+            strip.wrap = not short
 
     @property
     def text(self) -> str:
@@ -100,6 +96,8 @@ Example: The capital of France is
 
     @text.setter
     def text(self, text: str) -> None:
+        if text != self.text:
+            self._placed.add(text)
         if "\n" in text and self._editor is None:
             self._open_editor(text)
         elif self._editor is not None:
@@ -125,7 +123,35 @@ Example: The capital of France is
         self.query_one("#token-count", Static).update(words)
         self.border_subtitle = words
 
+    # The second prompt.
+
+    @property
+    def second(self) -> str | None:
+        """None where there is no second prompt."""
+        found = self.query("#second-line").results(Input)
+        return next((line.value for line in found), None)
+
+    async def open_second(self, text: str) -> None:
+        """A second prompt under the first, begun with a text; it gets the keys."""
+        from mlxterp_tui.screens.second_prompt import SecondPrompt
+
+        if self.second is None:
+            self._placed.add(text)
+            await self.mount(SecondPrompt(text, self.tokens.ids, self.tokens.wrap))
+        self.query_one("#second-line").focus()
+        self.count_soon()
+
+    async def close_second(self) -> None:
+        await self.query("#second-prompt").remove()
+
+    def show_second_tokens(self, tokens: list[str], ids: list[int]) -> None:
+        for strip in self.query("#second-tokens").results(TokenStrip):
+            strip.set_tokens(tokens, ids)
+
+    # Keys.
+
     def action_submit(self) -> None:
+        self._stop_resting()
         if self.text:
             self.history.add(self.text)
             self.app.run_worker(self.history.save, group="history", thread=True)
@@ -149,8 +175,9 @@ Example: The capital of France is
         return found.first() if found else None
 
     def _recall(self, text: str | None) -> None:
-        if text is not None:
+        if text is not None and not self.query("#second-line:focus"):
             self.text = text
+            self._type_soon()
 
     def _open_editor(self, text: str) -> None:
         from textual.widgets import TextArea
@@ -170,7 +197,9 @@ Example: The capital of France is
         self._line.value = text
         self._line.focus()
 
-    @on(Input.Submitted, "#prompt-line")
+    # What is typed.
+
+    @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
         self.action_submit()
@@ -178,16 +207,28 @@ Example: The capital of France is
     @on(LineInput.PastedLines)
     def _pasted(self, event: LineInput.PastedLines) -> None:
         event.stop()
-        self._open_editor(event.text)
+        if event.line is self._line:
+            self._open_editor(event.text)
+        else:
+            event.line.value = " ".join(event.text.splitlines())
+            self.post_message(self.SecondPastedLines())
 
-    @on(Input.Changed, "#prompt-line")
+    @on(Input.Changed)
     def _line_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self.count_soon()
+        self._changed(event.value)
 
     def on_text_area_changed(self, event: Message) -> None:
         event.stop()
+        self._changed(event.text_area.text)  # type: ignore[attr-defined]
+
+    def _changed(self, text: str) -> None:
         self.count_soon()
+        if text in self._placed:
+            self._placed.discard(text)
+        else:
+            self._placed.clear()
+            self._type_soon()
 
     def count_soon(self) -> None:
         """Ask for the tokens once the typing rests."""
@@ -196,4 +237,16 @@ Example: The capital of France is
         self._pause = self.set_timer(SECONDS_BEFORE_COUNTING, self._rested)
 
     def _rested(self) -> None:
-        self.post_message(self.Edited(self.text))
+        self.post_message(self.Edited(self.text, self.second))
+
+    def _type_soon(self) -> None:
+        """Tell of what was typed, after a pause."""
+        self._stop_resting()
+        self._rest = self.set_timer(SECONDS_BEFORE_RUNNING, self._tell_typed)
+
+    def _tell_typed(self) -> None:
+        self.post_message(self.Typed())
+
+    def _stop_resting(self) -> None:
+        if self._rest is not None:
+            self._rest.stop()

@@ -33,11 +33,20 @@ class Fact(NamedTuple):
 
 
 def facts(
-    setting: Setting, card: ModelCard | None, workspace: str = "", hypothesis: str = ""
+    setting: Setting,
+    card: ModelCard | None,
+    workspace: str = "",
+    hypothesis: str = "",
+    alert: str = "",
 ) -> list[Fact]:
-    """From the one that may go last to the one that goes first when room is short."""
+    """From the one that may go last to the one that goes first when room is short.
+
+    alert: why the model on screen is not the plain one.
+    """
     name = f"mlxterp {workspace}".rstrip()
-    known = [Fact(name, "$text-primary bold"), Fact(setting.model, "bold")]
+    model = f"{setting.model} · {alert}" if alert else setting.model
+    style = "bold $text-warning" if alert else "bold"
+    known = [Fact(name, "$text-primary bold"), Fact(model, style)]
     if hypothesis:
         known.append(Fact(f"next run expects: {_begun(hypothesis)}", "$text-accent bold"))
     if card is not None:
@@ -86,13 +95,14 @@ def status_text(
     workspace: str = "",
     hypothesis: str = "",
     training: str = "",
+    alert: str = "",
 ) -> Content:
     """The whole line: facts on the left; on the right what is trained, and the engine."""
     word, style = ENGINE_WORDS[engine]
     trained = f"{training}  " if training else ""
     right = f"{trained}● {word}"
     room = max(0, width - len(right) - 4)
-    shown = facts(setting, card, workspace, hypothesis)
+    shown = facts(setting, card, workspace, hypothesis, alert)
     left = Content(GAP).join(Content.styled(fact.text, fact.style) for fact in fitted(shown, room))
     left = left.truncate(room, ellipsis=True)
     gap = " " * max(2, width - 2 - left.cell_length - len(right))

@@ -15,11 +15,14 @@ from mlxterp_tui.widgets.paint import (
     ramp_styles,
     step_of,
 )
+from mlxterp_tui.widgets.token_text import fit
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
+
+SHORTEST, NARROWEST_TITLE = 8, 12  # columns of the scale and of its title, in a narrow row
 
 
 class Legend(Widget):
@@ -53,8 +56,10 @@ class Legend(Widget):
         self, title: str, low: str, high: str, *, log: bool = False, ramp: Ramp | None = None
     ) -> None:
         """title: metric and unit. low, high: the values at level 0 and at level 1, in words."""
-        self._title, self._low, self._high, self._log, self._ramp = title, low, high, log, ramp
-        self.refresh()
+        shown = (title, low, high, log, ramp)
+        if shown != (self._title, self._low, self._high, self._log, self._ramp):
+            self._title, self._low, self._high, self._log, self._ramp = shown
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -64,12 +69,14 @@ class Legend(Widget):
 
     def _segments(self, width: int) -> list[Segment]:
         style = self.get_component_rich_style
+        ends = cell_len(self._low) + cell_len(self._high) + 4
         title = self._title + (" · log" if self._log else "")
-        room = width - cell_len(title) - cell_len(self._low) - cell_len(self._high) - 4
+        title = fit(title, min(cell_len(title), max(NARROWEST_TITLE, width - ends - SHORTEST)))
+        room = width - cell_len(title) - ends
         return [
             Segment(title + "  ", style("legend--title")),
             Segment(self._low + " ", style("legend--end")),
-            *self._scale(max(8, min(24, room))),
+            *self._scale(max(SHORTEST, min(24, room))),
             Segment(" " + self._high, style("legend--end")),
         ]
 
