@@ -1,7 +1,16 @@
 """One task in the middle of another, on the real workbench: both come to what they would have."""
 
 from mlxterp_engine import backend
-from mlxterp_engine.experiments import BadInput, Generate, LogitLens, Price, Result, Started, Step
+from mlxterp_engine.experiments import (
+    BadInput,
+    Generate,
+    LogitLens,
+    Price,
+    Result,
+    Started,
+    Step,
+    TrainTunedLens,
+)
 from mlxterp_engine.models import load
 from mlxterp_engine.worker.tasks import OpenModel
 from mlxterp_engine.worker.workbench import Workbench
@@ -61,6 +70,30 @@ def test_a_task_and_those_in_its_middle_come_to_the_same_bits_as_alone(alone):
     for together, by_itself in zip(made, alone, strict=True):
         if isinstance(by_itself, Result):
             assert numbers(together) == numbers(by_itself)
+
+
+@pytest.mark.parametrize("init", ["zero", "ridge"])
+def test_a_training_comes_to_the_same_bits_whatever_runs_between_its_parts(tmp_path, init):
+    text = tmp_path / "text.txt"
+    text.write_text("Alice was beginning to get very tired of sitting by her sister. " * 60)
+
+    def training(name):
+        return TrainTunedLens(
+            model="glass-tiny",
+            corpus=[str(text)],
+            steps=3,
+            tokens_per_step=62,
+            sequence_length=32,
+            init=init,
+            out_dir=str(tmp_path / name),
+        )
+
+    alone = outcome(Workbench().perform(training("alone")))
+    disturbed, *others = interleaved(Workbench(), training("disturbed"), SHORT)
+    assert len(others) == len(SHORT)
+    assert numbers(disturbed) == numbers(alone)
+    kept = [mx.load(str(tmp_path / name / "lens.safetensors")) for name in ("alone", "disturbed")]
+    assert all(mx.array_equal(kept[0][name], kept[1][name]) for name in ("weight", "bias"))
 
 
 def drawn(disturb):
