@@ -19,7 +19,7 @@ from mlxterp_engine.experiments import (
 from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.client import Job
 from mlxterp_engine.worker.protocol import JobInfo
-from mlxterp_engine.worker.tasks import ModelOpened, Outcome, Task
+from mlxterp_engine.worker.tasks import ModelOpened, Outcome, Task, in_background
 from mlxterp_tui.panes.pane import Answer, Pane
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
@@ -42,6 +42,7 @@ class Runs:
     def __init__(self, app: MlxterpApp) -> None:
         self._app = app
         self._going: dict[str, Going] = {}
+        self._in_background: set[str] = set()
         self._pane_job: Job | None = None
         self._asked: set[Pane] = set()
 
@@ -76,15 +77,21 @@ class Runs:
         self._start(self._open(setting, opened, failed), "open")
 
     def cancel(self, job_id: str | None = None) -> None:
-        """Stop a job, by default the oldest that the screen waits for."""
-        wanted = job_id or next(iter(self._going), None)
+        """Stop a job, by default the one that the screen shows."""
+        wanted = job_id or self._first
         if wanted:
             self._start(self._app.session.cancel(wanted), "cancel")
 
     @property
     def current(self) -> Going | None:
-        """The job to show: the oldest, for the others wait for it."""
-        return next(iter(self._going.values()), None)
+        """The job to show."""
+        return self._going[self._first] if self._first else None
+
+    @property
+    def _first(self) -> str | None:
+        """The job that ends first: the oldest, but a card lets the others in."""
+        short = (job_id for job_id in self._going if job_id not in self._in_background)
+        return next(short, next(iter(self._going), None))
 
     def _start(self, work: Coroutine[Any, Any, None], group: str) -> None:
         self._app.run_worker(self._reported(work), group=group, exclusive=True)
@@ -180,6 +187,8 @@ class Runs:
     async def outcome(self, task: Task, name: str) -> Outcome:
         """What comes of a task that is told only in the row under the pane."""
         job = await self._app.session.submit(task)
+        if in_background(task):
+            self._in_background.add(job.id)
         return await self._follow(job, name, lambda parts: None)
 
     async def _show_in(

@@ -32,7 +32,7 @@ from mlxterp_engine.worker.protocol import (
     JobState,
     frame,
 )
-from mlxterp_engine.worker.tasks import Task
+from mlxterp_engine.worker.tasks import Task, in_background
 
 import msgspec
 
@@ -159,11 +159,6 @@ class Job:
 def task_name(task: Task) -> str:
     """The name that the task has on the command line and in the job list."""
     return str(task.__struct_config__.tag)
-
-
-def in_background(task: Task) -> bool:
-    """Whether it takes so long that others are let in between its parts."""
-    return bool(getattr(task, "background", False))
 
 
 def announce_all(job: Job) -> None:

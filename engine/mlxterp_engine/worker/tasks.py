@@ -116,3 +116,8 @@ class CardMade(msgspec.Struct, frozen=True, tag="card-made"):
 
 Task = AnyRequest | OpenModel | GetModel | ListModels | Examine | Reproduce
 Outcome = Result | ModelOpened | ModelFetched | ModelsListed | Examined | CardMade
+
+
+def in_background(task: Task) -> bool:
+    """Whether it takes so long that others are let in between its parts."""
+    return bool(getattr(task, "background", False))
