@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlxterp_tui.panes.training_draft import Draft
 
 PAGE = "training"
+RESUMABLE = ("train-tuned-lens",)  # those that are made in steps
 
 
 class Trainings:
@@ -116,6 +117,8 @@ class Trainings:
             if info is None or info.run is None:
                 raise BadInput("this training is not in the log; t begins a new one")
             record = (await self._app.logbook.known(info.run)).record
+        if record.request["name"] not in RESUMABLE:
+            raise BadInput("a ridge lens is fitted in one go and has no checkpoint; t begins again")
         parameters = {**record.request, "resume": True}
         if parameters.get("out_dir") is None:
             raise BadInput(
@@ -153,6 +156,7 @@ class Trainings:
         main = self._app.main
         main.action_show_pane(PAGE)
         page = cast("TrainingPage", main.pane)
+        self._app.runs.note_asked(page)
         await page.prepare()
         page.focus_contents()
         return page
@@ -190,7 +194,8 @@ def ended_in_words(info: JobInfo) -> str:
         case "done":
             return f"the {kind} lens of {info.model} is ready; w in the lens shows it"
         case "cancelled":
-            return f"the training of a {kind} lens was stopped; its checkpoint is kept, r goes on"
+            kept = "; its checkpoint is kept, r goes on" if kind == "tuned" else ""
+            return f"the training of a {kind} lens was stopped{kept}"
         case _:
             return f"the training of a {kind} lens failed: {info.reason}"
 

@@ -13,12 +13,13 @@ every minute, and when it fails; resumed from there it gives the same numbers bi
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mlxterp_engine.corpora.sequences import Order, Sequences, per_step
+from mlxterp_engine.corpora.sequences import SKIPPED, Order, Sequences, per_step
 from mlxterp_engine.experiments import Array, RunFailed, Step
 from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
 from mlxterp_engine.experiments.train_lens import Optimizer as OptimizerName
@@ -135,12 +136,39 @@ def train(
                 return state
             clock.keep_now_and_then(state)
             started = time.perf_counter()
-            state, said = yield from _step(net, anatomy, lesson, recipe, state)
+            so_far = clock.so_far(state)
+            state, said = yield from _step(net, anatomy, lesson, recipe, state, so_far)
             clock.took(time.perf_counter() - started, said.tokens)
             yield clock.part(said, state)
     except (GeneratorExit, KeyboardInterrupt, RunFailed):
         clock.keep(state)
         raise
+
+
+def past(lesson: Lesson, recipe: Recipe, state: State) -> Iterator[LensStep | LensEvaluation]:
+    """What a training told before it was stopped, for whoever sees it go on; NaN is not known."""
+    tokens = per_step(recipe.tokens_per_step, lesson.training.length) * (
+        lesson.training.length - SKIPPED
+    )
+    evaluated = {found.step: found.means for found in state.evaluated}
+    for step in range(state.step + 1):
+        if step:
+            yield LensStep(
+                step=step,
+                steps=recipe.steps,
+                layers=list(range(-1, state.loss.shape[1] - 1)),
+                loss=_array(state.loss[step - 1]),
+                gradient_norm=math.nan,
+                clip=optimizers.CLIP,
+                learning_rate=optimizers.rate(recipe.optimizer, step - 1, recipe.steps),
+                tokens=step * tokens,
+                tokens_per_second=math.nan,
+                seconds_left=math.nan,
+                epoch=lesson.epoch(recipe, step - 1),
+                checkpoint=state.step,
+            )
+        if step in evaluated and state.logit_lens is not None:
+            yield evaluation_part(step, recipe.steps, state.logit_lens, evaluated[step])
 
 
 def checkpoint_of(state: State) -> Checkpoint:
@@ -243,10 +271,11 @@ class _Told:
 
 
 def _step(
-    net: Any, anatomy: Anatomy, lesson: Lesson, recipe: Recipe, state: State
+    net: Any, anatomy: Anatomy, lesson: Lesson, recipe: Recipe, state: State, so_far: str
 ) -> Generator[Step, None, tuple[State, _Told]]:
+    """so_far: what a line of the jobs says behind the step's number."""
     ids = lesson.of_step(recipe, state.step)
-    what = f"step {state.step + 1} of {recipe.steps}"
+    what = f"step {state.step + 1} of {recipe.steps}{so_far}"
     found = yield from told(
         gradients(net, anatomy, state.parameters, ids),
         lambda share: Step(state.step + share, recipe.steps, what),
@@ -319,6 +348,17 @@ class _Clock:
             self._kept_step, self._saved = state.step, time.time()
         self._kept_at = time.monotonic()
 
+    def so_far(self, state: State) -> str:
+        """`, KL 3.21, 74 s left`: the middle layer's loss; nothing before the first step."""
+        if not self._count:
+            return ""
+        loss, left = state.loss[-1], self._seconds_left(state)
+        time_left = f"{left:.0f} s" if left < 120 else f"{left / 60:.0f} min"
+        return f", KL {loss[len(loss) // 2]:.2f}, {time_left} left"
+
+    def _seconds_left(self, state: State) -> float:
+        return (self._steps - state.step) * self._seconds / self._count
+
     def part(self, told: _Told, state: State) -> LensStep:
         return LensStep(
             step=state.step,
@@ -331,7 +371,7 @@ class _Clock:
             learning_rate=told.rate,
             tokens=state.step * told.tokens,
             tokens_per_second=self._tokens / max(self._seconds, 1e-9),
-            seconds_left=(self._steps - state.step) * self._seconds / self._count,
+            seconds_left=self._seconds_left(state),
             epoch=told.epoch,
             checkpoint=self._kept_step,
             saved=self._saved,

@@ -11,6 +11,7 @@ from mlxterp_engine.experiments.array import FORMATS
 from mlxterp_tui.exports.columns import columns
 from mlxterp_tui.exports.escaping import lines, quoted
 from mlxterp_tui.exports.lens_figure import CELL, lens_figure
+from mlxterp_tui.exports.training_figure import training_figure
 from mlxterp_tui.widgets.token_text import fit, legible
 
 from rich.cells import cell_len
@@ -68,6 +69,8 @@ def attention_figure(result: Result) -> str:
 FIGURES: Mapping[str, Callable[[Result], str]] = {
     "logit-lens": lens_figure,
     "tuned-lens": lens_figure,
+    "train-ridge-lens": training_figure,
+    "train-tuned-lens": training_figure,
     "attention": attention_figure,
     "generate": generated_figure,
 }

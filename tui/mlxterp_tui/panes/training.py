@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mlxterp_engine.experiments import BadInput, Contract, ModelCard, Result
 from mlxterp_engine.worker.protocol import ENDED, JobInfo, JobState
 from mlxterp_tui.amounts import seconds
-from mlxterp_tui.drawn import Drawn
+from mlxterp_tui.drawn import Draw, Drawn
 from mlxterp_tui.keymap import bindings
 from mlxterp_tui.panes import training_chart, training_text
 from mlxterp_tui.panes.pane import Ended, Pane
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_PAINTS = 0.5
 BESIDE = 100  # columns from which the table stands beside the chart
+BORDERS = 2
 TALL = 20  # rows from which there is room for all that is said
 
 EMPTY = """\
@@ -70,8 +71,6 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
     DEFAULT_CSS = """
     TrainingPage { layout: vertical; height: 1fr; padding: 0 1; }
     #training-empty { height: 1fr; padding: 1 1; color: $text-muted; }
-    #training-facts { height: auto; max-height: 3; }
-    #training-verdicts { height: auto; max-height: 2; }
     #training-body { height: 1fr; layout: vertical; }
     #training-chart { height: 1fr; min-height: 7; }
     #training-table { height: 40%; }
@@ -182,7 +181,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
     def _take(self, curves: Curves) -> None:
         """Curves that are whole. What was made without steps is shown over the depth."""
         self._curves = curves
-        if not curves.train:
+        if not curves.has_history:
             self._view = training_chart.DEPTH
         self._paint()
 
@@ -214,8 +213,13 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
 
     def _paint_lines(self) -> None:
         """The words, and the table's lines, as far as they changed."""
-        for selector in ("#training-facts", "#training-verdicts", "#training-columns"):
-            self.query_one(selector, Drawn).redraw()
+        width = self.size.width - BORDERS
+        for selector, draw in self._words.items():
+            rows = draw(width, 0).plain.count("\n") + 1 if draw(width, 0).plain else 0
+            words = self.query_one(selector, Drawn)
+            words.styles.height = rows
+            words.redraw()
+        self.query_one("#training-columns", Drawn).redraw()
         many = len(self._curves.layers)
         if self._layers.line_count != many:
             self._layers.set_lines(many, many // 2)
@@ -226,6 +230,13 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         view = training_chart.VIEWS[self._view]
         chart = view.chart(self._curves, self._layers.cursor, self._log)
         self.query_one(LineChart).show(chart)
+
+    @property
+    def _words(self) -> dict[str, Draw]:
+        return {
+            "#training-facts": self._draw_facts,
+            "#training-verdicts": self._draw_verdicts,
+        }
 
     def _draw_heading(self, width: int, height: int) -> Content:
         if self._state is None:

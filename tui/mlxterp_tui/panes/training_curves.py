@@ -89,6 +89,11 @@ class Curves:
         return self.held_out_now(layer) / logit if logit > 0 else math.nan
 
     @property
+    def has_history(self) -> bool:
+        """Whether it was made in steps; a closed form is there at once."""
+        return len(self.train) > 1
+
+    @property
     def evaluated(self) -> bool:
         """Whether the lens was measured on held-out text after some training."""
         return bool(self.held_out) and self.held_out[-1].step > 0

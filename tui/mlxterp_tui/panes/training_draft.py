@@ -32,19 +32,19 @@ class Field(NamedTuple):
 
 
 FIELDS = (
-    Field("kind", "lens", "ridge: closed form, seconds; tuned: gradient descent", tuple(KINDS)),
-    Field("out_dir", "name", "among your lenses, or a folder: ./here"),
-    Field("corpus", "text", "CPython's reference, the model's own, yours", CORPORA),
-    Field("files", "files", "text or .jsonl, spaces between them"),
-    Field("dataset", "data set", "a name that the library datasets knows"),
-    Field("held_out", "held-out files", "none: a part of the text is held out"),
+    Field("kind", "lens", "closed form, or steps", tuple(KINDS)),
+    Field("out_dir", "name", "or a folder: ./here"),
+    Field("corpus", "text", "self: the model's own", CORPORA),
+    Field("files", "files", "text or .jsonl, spaces between"),
+    Field("dataset", "data set", "a name that datasets knows"),
+    Field("held_out", "held-out files", "to measure on"),
     Field("steps", "steps", "the paper: 250"),
     Field("tokens_per_step", "tokens a step", "the paper: 262144"),
-    Field("sequence_length", "sequence", "tokens that are read together"),
+    Field("sequence_length", "sequence", "tokens read together"),
     Field("optimizer", "optimizer", "sgd: the paper's", get_args(Optimizer)),
     Field("init", "start from", "zero: the logit lens", get_args(Start)),
-    Field("ridge", "ridge weight", "auto, or a number from 0"),
-    Field("seed", "seed", "of every random draw"),
+    Field("ridge", "ridge weight", "auto, or from 0"),
+    Field("seed", "seed", "of random draws"),
 )
 NAMES = tuple(field.name for field in FIELDS)
 
@@ -73,11 +73,14 @@ def chosen(draft: Draft, name: str) -> str:
     return value(draft, FIELDS[NAMES.index(name)])
 
 
-def placeholder(draft: Draft, name: str) -> str:
+def placeholder(draft: Draft, name: str, setting: Mapping[str, Any]) -> str:
     """What an empty field counts as."""
-    default = getattr(_example(draft), name, None)
-    empty = {"out_dir": "a new name", "held_out": "a part of the text"}
-    return str(default) if isinstance(default, int | float | str) else empty.get(name, "")
+    if name == "out_dir":
+        return _new_name(chosen(draft, "kind"), setting)
+    default = getattr(KINDS[chosen(draft, "kind")](), name, None)
+    if isinstance(default, int | float | str):
+        return str(default)
+    return "a part of the text" if name == "held_out" else ""
 
 
 def request_of(draft: Draft, setting: Mapping[str, Any]) -> TrainLens:
@@ -88,13 +91,15 @@ def request_of(draft: Draft, setting: Mapping[str, Any]) -> TrainLens:
 def request_from_words(kind: str, words: Sequence[str], setting: Mapping[str, Any]) -> TrainLens:
     """`ridge` or `tuned`, and options as `mlxterp-tui run train-…-lens` has them.
 
-    setting: model, device, dtype and BOS, where the words say nothing of them.
+    setting: model, device, dtype and BOS, where the words say nothing of them. The lens has a
+    name from the beginning, so that a training that is stopped is found again.
     """
     request = _request_class(kind)
     name = str(request.__struct_config__.tag)
     parser = Parser(prog=f"run {name}", add_help=False)
     add_options(parser, request)
     given = {**setting, **vars(parser.parse_args(words))}
+    given.setdefault("out_dir", _new_name(kind, given))
     found = request_from(name, {key: _from_here(key, said) for key, said in given.items()})
     assert isinstance(found, TrainLens)
     return found
@@ -170,9 +175,11 @@ def _lens_folder(said: str) -> str:
     return str(lenses_folder() / said)
 
 
+def _new_name(kind: str, setting: Mapping[str, Any]) -> str:
+    from mlxterp_engine.lenses.shelf import default_name
+
+    return default_name(setting["model"], kind)  # type: ignore[arg-type]
+
+
 def _path(said: str) -> str:
     return os.path.abspath(os.path.expanduser(said))
-
-
-def _example(draft: Draft) -> TrainLens:
-    return KINDS[chosen(draft, "kind")]()

@@ -30,7 +30,9 @@ Fact = tuple[str, str]
 
 def of_the_paper(tokens: int) -> str:
     """30 720 tokens, 0.047 % of the paper's."""
-    return f"{grouped(tokens)} tokens, {100 * tokens / PAPER_TOKENS:.2g} % of the paper's"
+    share = 100 * tokens / PAPER_TOKENS
+    said = f"{share:.0f}" if share >= 10 else f"{share:.2g}"
+    return f"{grouped(tokens)} tokens, {said} % of the paper's"
 
 
 def grouped(number: int) -> str:
@@ -41,7 +43,7 @@ def facts(curves: Curves, state: JobState | None, reason: str = "", kept: str = 
     """What is said above the chart, most important first. kept: what the log keeps of it."""
     said = [_state(curves, state, reason)]
     if curves.latest is not None:
-        said += _of_step(curves.latest, running=state == "running")
+        said += _of_step(curves.latest, state)
     elif curves.steps and state == "done":
         said.append((f"{grouped(curves.steps)} steps", ""))
     if kept:
@@ -59,7 +61,8 @@ def _state(curves: Curves, state: JobState | None, reason: str) -> Fact:
     return f"{sign} {words}", style
 
 
-def _of_step(step: LensStep, running: bool) -> list[Fact]:
+def _of_step(step: LensStep, state: JobState | None) -> list[Fact]:
+    running = state == "running" and not math.isnan(step.seconds_left)
     done = step.step / step.steps if step.steps else 0.0
     said = [(f"step {step.step} of {step.steps} {bar(done, 8)} {done:.0%}", "bold")]
     if running:
@@ -67,7 +70,7 @@ def _of_step(step: LensStep, running: bool) -> list[Fact]:
     said.append((of_the_paper(step.tokens), ""))
     if running:
         said.append((f"{step.tokens_per_second:,.0f} tokens/s".replace(",", " "), ""))
-    said += [(f"epoch {step.epoch}", ""), checkpoint(step)]
+    said += [(f"epoch {step.epoch}", ""), checkpoint(step, stopped=state == "cancelled")]
     return [*said, (f"learning rate {step.learning_rate:.3g}", ""), gradient(step)]
 
 
@@ -79,7 +82,10 @@ def gradient(step: LensStep) -> Fact:
     return f"gradient norm {step.gradient_norm:.3g}, {clipped}", ""
 
 
-def checkpoint(step: LensStep) -> Fact:
+def checkpoint(step: LensStep, stopped: bool = False) -> Fact:
+    """stopped: one is kept then, of the last step."""
+    if stopped:
+        return f"checkpoint of step {step.step}", ""
     if not step.checkpoint:
         return "no checkpoint yet", "$foreground-muted"
     when = "" if step.saved is None else f", {datetime.fromtimestamp(step.saved):%H:%M:%S}"

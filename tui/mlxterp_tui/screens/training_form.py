@@ -45,11 +45,10 @@ class TrainingForm(ModalScreen[TrainLens | None]):
     #training-form .row { height: 1; }
     #training-form .row > .label { width: 16; color: $text-muted; }
     #training-form .row > .label.-fault { color: $text-error; text-style: bold; }
-    #training-form .row > .about { width: auto; max-width: 44; color: $foreground-muted;
-                                   text-wrap: nowrap; text-overflow: ellipsis; padding: 0 0 0 2; }
-    #training-form Input { width: 1fr; border: none; padding: 0; height: 1;
-                           background: $panel; }
-    #training-form ChoiceLine { width: 1fr; background: $panel; }
+    #training-form .row > .about { width: 1fr; color: $foreground-muted; padding: 0 0 0 2;
+                                   text-wrap: nowrap; text-overflow: ellipsis; }
+    #training-form Input, #training-form ChoiceLine { width: 32; background: $panel; }
+    #training-form Input { border: none; padding: 0; height: 1; }
     #training-form Input:focus { background: $primary 20%; }
     #training-said { height: 3; margin: 1 0 0 0; }
     """
@@ -137,7 +136,7 @@ class TrainingForm(ModalScreen[TrainLens | None]):
             row = self.query_one(f"#row-{field.name}")
             row.display = training_draft.is_asked(self.draft, field.name)
             if not field.choices:
-                hint = training_draft.placeholder(self.draft, field.name)
+                hint = training_draft.placeholder(self.draft, field.name, self._setting)
                 row.query_one(Input).placeholder = hint
         request = self._request()
         self._say(request)
