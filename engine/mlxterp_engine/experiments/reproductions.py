@@ -26,6 +26,12 @@ REPRODUCTIONS = {
         "where predictions form, how biased the lens is, whether it echoes its input",
         "logit_lens",
     ),
+    "tuned-lens": Entry(
+        "The tuned lens",
+        "Belrose et al. 2023, arXiv 2303.08112",
+        "trains one, and a ridge lens beside it: perplexity, bias, transfer, causal fidelity",
+        "tuned_lens",
+    ),
 }
 
 

@@ -64,18 +64,18 @@ def chart_title(together: Sequence[Curve]) -> str:
 
 
 def bar_chart(together: Sequence[Curve], width: int = BESIDE) -> list[str]:
-    """A line a layer: its name, and for each curve its value and a bar from 0, on one scale.
+    """A line a layer: its name, and for each curve its value and a bar from 0, on one scale; a
+    bar that is longer than there is room for ends in `▸`.
 
     Above them, where there are several, what each is. width: of it all.
     """
-    known = [abs(value) for curve in together for value in curve.values if value is not None]
-    most = max(known, default=0.0) or 1.0
+    most = full_bar([abs(v) for curve in together for v in curve.values if v is not None])
     bar = max(3, (width - LAYER) // len(together) - VALUE - 2)
     heads = [" " * LAYER + "".join(f"  {_head(c.title, VALUE + bar)}" for c in together)]
     rows = zip(*(curve.values for curve in together), strict=True)
     lines = [
         f"{'embed' if layer == -1 else layer:>{LAYER}}"
-        + "".join(f"  {_value(v)} {'█' * _length(v, most, bar - 1):<{bar - 1}}" for v in values)
+        + "".join(f"  {_value(v)} {_bar(v, most, bar - 1):<{bar - 1}}" for v in values)
         for layer, values in zip(together[0].layers, rows, strict=True)
     ]
     return [line.rstrip() for line in (heads if len(together) > 1 else []) + lines]
@@ -85,8 +85,21 @@ def _head(title: str, width: int) -> str:
     return f"{title[:width]:<{width}}"
 
 
-def _length(value: float | None, most: float, width: int) -> int:
-    return 0 if value is None else round(abs(value) / most * width)
+def full_bar(values: Sequence[float]) -> float:
+    """What fills a bar: the greatest value, or the one that 95 % are below, where the rest are
+    more than twice that. (The embeddings' KL is often ten times every block's.)"""
+    ordered = sorted(values)
+    if not ordered or not ordered[-1]:
+        return 1.0
+    usual = ordered[int(0.95 * (len(ordered) - 1))]
+    return ordered[-1] if ordered[-1] <= 2 * usual else usual or ordered[-1]
+
+
+def _bar(value: float | None, most: float, width: int) -> str:
+    if value is None:
+        return ""
+    length = round(abs(value) / most * width)
+    return "█" * length if length <= width else "█" * (width - 1) + "▸"
 
 
 def _value(value: float | None) -> str:

@@ -63,6 +63,7 @@ import msgspec
 import numpy as np
 
 LENGTH = 128  # of a training sequence
+MEASURED = 1  # held-out sequences that a training looks at on its way; the card measures more
 BACKWARD = 3  # what a training step costs beside its unembeddings: there, back, and the target's
 
 
@@ -78,7 +79,7 @@ class Size(NamedTuple):
     directions: int
 
 
-FULL = Size(texts=24, tokens=64, few=8, steps=40, transfer_rows=10, directions=24)
+FULL = Size(texts=20, tokens=64, few=6, steps=40, transfer_rows=8, directions=16)
 FAST = Size(texts=6, tokens=24, few=3, steps=2, transfer_rows=5, directions=8)
 
 
@@ -129,6 +130,7 @@ def plan(model: InterpretableModel, task: Reproduce) -> Plan:
         "steps": size.steps,
         "tokens_per_step": length - SKIPPED,
         "sequence_length": length,
+        "held_out_tokens": MEASURED * (length - SKIPPED),
         "model": task.model,
         "seed": task.seed,
         "device": task.device,

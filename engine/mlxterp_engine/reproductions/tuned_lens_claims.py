@@ -198,6 +198,11 @@ def _smooth(figures: Figures, setting: Setting) -> Claim:
             "loss at the last block but one, nats": float(loss["tuned"][-1]),
             "loss of the model, nats": float(figures.pooled(figures.model_loss)),
             "loss of a unigram, nats": float(figures.pooled(figures.unigram_loss)),
+            "depth from which the answer stays on top, median of "
+            f"{len(figures.tuned.facts_from)} factual prompts": float(
+                np.median(figures.tuned.facts_from)
+            ),
+            "the same through the logit lens": float(np.median(figures.logit.facts_from)),
         },
         setting,
         too_few(figures.rows),

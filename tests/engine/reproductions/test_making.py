@@ -12,6 +12,7 @@ from mlxterp_engine.reproductions.card_markdown import (
     card_markdown,
     chart_title,
     charts,
+    full_bar,
 )
 from mlxterp_engine.reproductions.frame import blocked_by, faults
 from mlxterp_engine.runlog.log import RunLog
@@ -245,6 +246,21 @@ def test_bars_are_as_long_as_their_values(made):
     assert embeddings.count("█") == 20
     assert half.count("█") == 10
     assert unknown.split() == ["1", "not", "known"]
+
+
+def test_one_layer_far_above_the_others_does_not_take_their_bars_away():
+    values = [100.0, *[8.0] * 20, 4.0]
+    curve = Curve(title="kl", unit="nats", layers=list(range(-1, 21)), values=values)
+    first, *others = bar_chart([curve], width=37)
+    assert first.endswith("█▸")
+    assert [line.count("█") for line in (first, others[0], others[-1])] == [19, 20, 10]
+
+
+@pytest.mark.parametrize(
+    ("values", "full"), [([], 1.0), ([0.0, 0.0], 1.0), ([1.0, 2.0], 2.0), ([*[1.0] * 40, 9.0], 1.0)]
+)
+def test_a_bar_is_full_at_the_greatest_value_that_is_not_far_out(values, full):
+    assert full_bar(values) == full
 
 
 def test_curves_of_one_chart_stand_side_by_side_on_one_scale():
