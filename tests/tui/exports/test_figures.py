@@ -18,6 +18,12 @@ def test_a_small_lens_is_drawn_so():
         "block  token      p  entropy     KL  rank",
         "    0  x      0.500    1.500  0.000     0",
         "embed  y      0.750      nan  3.000     1",
+        "",
+        "means over 1 position, the first token left out · 1 cell failed and is left out · "
+        "no loss: an older run, or one token:",
+        "block  KL  entropy  agree  echo  loss  rank",
+        "    0   0      1.5      1     0     ·     0",
+        "embed   3        ×      0     0     ·     1",
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mlxterp_engine.experiments import Result
 from mlxterp_tui.exports.columns import columns
+from mlxterp_tui.exports.lens_means import lens_means
 from mlxterp_tui.widgets.token_text import fit, legible
 
 CELL = 10  # columns of a token; longer ones end in …
@@ -31,7 +32,8 @@ def lens_figure(result: Result) -> str:
     panels = [
         "\n".join(_panel(tokens, labels, top, settled, places)) for places in _panels(len(tokens))
     ]
-    return "\n\n".join([*panels, _last_position(result, labels)])
+    means = lens_means(result)
+    return "\n\n".join([*panels, _last_position(result, labels), *([means] if means else [])])
 
 
 def _panels(positions: int) -> Iterator[range]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mlxterp_engine.experiments import Contract, Result
 from mlxterp_tui.keymap import Where
 from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import Cell, LensView, within
-from mlxterp_tui.panes.pane import Pane
+from mlxterp_tui.panes.pane import Ended, Pane
 
 from textual import events
 from textual.dom import DOMNode
@@ -27,6 +27,7 @@ LENS = "lens"
 class LensPage(Pane, can_focus=True):
     """The prompt asks the lens pane; the cursor is the lens's, so that the place is kept."""
 
+    live = True
     also_at = (LENS,)
     DEFAULT_CSS = """
     LensPage { layout: vertical; height: 1fr; }
@@ -102,6 +103,29 @@ class LensPage(Pane, can_focus=True):
     @property
     def result(self) -> Result | None:
         return self.lens.result
+
+    @property
+    def previewed(self) -> bool:  # type: ignore[override]
+        return self.lens.previewed
+
+    @property
+    def trouble(self) -> str:  # type: ignore[override]
+        return self.lens.trouble
+
+    @property
+    def alert(self) -> str:  # type: ignore[override]
+        return self.lens.alert
+
+    @property
+    def lenses(self) -> Sequence[str]:  # type: ignore[override]
+        return self.lens.lenses
+
+    @property
+    def ablations(self) -> Sequence[str]:  # type: ignore[override]
+        return self.lens.ablations
+
+    def end(self, state: Ended, reason: str) -> None:
+        self.lens.end(state, reason)
 
     # Keys.
 

@@ -72,8 +72,8 @@ def about(run: LensRun, summary: Summary) -> str:
         return f"means over the {len(run.all_layers) - 1} rows before the last"
     number = len(lens_summary.positions(run, summary.with_first))
     if summary.with_first or run.positions == 1:
-        return f"means over all {run.positions} positions"
-    return f"means over {number} positions, the first token left out"
+        return f"means over all {_many(run.positions, 'position')}"
+    return f"means over {_many(number, 'position')}, the first token left out"
 
 
 def known(run: LensRun, found: Table) -> str:
@@ -81,10 +81,15 @@ def known(run: LensRun, found: Table) -> str:
     layers, rows = len(run.all_layers), len(run.rows)
     parts = [f"{rows} of {layers} rows known"] if rows < layers else []
     failed = lens_summary.failed_cells(found.columns.values())
-    parts += [f"{failed} cells failed and are left out"] if failed else []
+    are = "is" if failed == 1 else "are"
+    parts += [f"{_many(failed, 'cell')} failed and {are} left out"] if failed else []
     if all(mean.value is None for mean in found.columns["next-loss"]) and rows:
-        parts.append("no loss: this run is older than it, or one token long")
+        parts.append("no loss: an older run, or one token")
     return " · ".join(parts)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # Lines.

@@ -35,6 +35,7 @@ PANES = (
     Entry("lens", "Lens", "lens:LensPane", shows=("logit-lens",)),
     Entry("lens-chart", "Trajectories", "lens_chart:LensChartPage", tab=False, home="lens"),
     Entry("lens-summary", "Figures", "lens_figures:LensFiguresPage", tab=False, home="lens"),
+    Entry("patchscope", "Patchscope", "patchscope:PatchscopePage", ("patchscope",), False, "lens"),
     Entry("jobs", "Jobs", "jobs:JobsPane"),
     Entry("training", "Training", "training:TrainingPage", shows=TRAININGS, tab=False),
     Entry("runs", "Runs", "runs:RunsPane"),

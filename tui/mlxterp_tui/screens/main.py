@@ -273,7 +273,7 @@ class MainScreen(Screen[None]):
             self.set_timer(SECONDS_BEFORE_RUNNING, self._follow_typing)
             return
         self._give_second()
-        app.runs.preview(self.pane, text)
+        app.runs.preview(self.pane.asker, text)
 
     def _give_second(self) -> None:
         if self.pane.takes_second:
