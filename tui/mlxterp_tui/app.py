@@ -192,15 +192,14 @@ class MlxterpApp(App[None]):
 
     @work(group="count", exclusive=True)
     async def _count(self, text: str, second: str | None) -> None:
-        prompt = self.main.prompt
         try:
             read, other = await self._tokens(text), await self._tokens(second or "")
         except EngineError as error:
-            prompt.show_count(str(error))
+            self.main.prompt.show_count(str(error))
             return
         if self.is_open:
-            prompt.show_tokens(read.tokens, read.ids)
-            prompt.show_second_tokens(other.tokens, other.ids)
+            self.main.prompt.show_tokens(read.tokens, read.ids)
+            self.main.prompt.show_second_tokens(other.tokens, other.ids)
 
     async def _tokens(self, text: str) -> Tokenized:
         """As the model will read it."""

@@ -147,6 +147,16 @@ class Recorded:
         self._take(pane, stored)
         return True
 
+    def lay_beside(self, run: int, pane: Pane) -> None:
+        """Give a pane a run of the log to compare with; one that is gone is no trouble."""
+        self._start(self._lay_beside(run, pane), "beside")
+
+    async def _lay_beside(self, run: int, pane: Pane) -> None:
+        try:
+            pane.take_beside(await self._app.logbook.stored(run))
+        except BadInput:
+            return
+
     # Running again.
 
     async def _replay(self, run: int) -> None:

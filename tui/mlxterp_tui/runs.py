@@ -60,6 +60,10 @@ class Runs:
         """Something else fills this pane: what a session left there is not wanted any more."""
         self._asked.add(pane)
 
+    def complete(self, pane: Pane) -> None:
+        """Ask what the pane misses beside the run that it shows."""
+        self._start(self._answer_beside(pane, Recording(parent=pane.recorded_as)), "run")
+
     def has_asked(self, pane: Pane) -> bool:
         return pane in self._asked
 

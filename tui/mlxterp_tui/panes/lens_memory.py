@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from mlxterp_engine.experiments.logit_lens import State
+from mlxterp_tui.panes.lens_beside import Kind, LensBeside
+from mlxterp_tui.panes.lens_edits import Edit, Edits
 from mlxterp_tui.panes.lens_metrics import METRICS
+from mlxterp_tui.panes.lens_question import LensQuestion
 from mlxterp_tui.panes.lens_run import LensRun
 from mlxterp_tui.panes.lens_view import DEFAULT_METRIC, Cell, LensView, within
 
@@ -15,7 +19,8 @@ import msgspec
 class LensMemory(msgspec.Struct, frozen=True, kw_only=True):
     """cursor, pinned: (layer, position) in the lens of `prompt`. width: of a cell, 0 what fits.
 
-    target: only asked of the model that it was a token of.
+    target, lens, state, edits: only asked of the model that they were asked of. edits: (words,
+    the prompt that a patch is from). second: the second prompt. pinned_run: its number in the log.
     """
 
     prompt: str = ""
@@ -28,15 +33,29 @@ class LensMemory(msgspec.Struct, frozen=True, kw_only=True):
     embeddings_on_top: bool = False
     following: bool = False
     width: int = 0
+    lens: str = ""
+    state: State = "resid_post"
+    edits: tuple[tuple[str, str], ...] = ()
+    second: str | None = None
+    pinned_run: int | None = None
+    look: tuple[Kind | Literal[""], bool] = ("", False)
 
 
-def remembered(run: LensRun, view: LensView, target: str | None, width: int) -> dict[str, Any]:
+def remembered(
+    run: LensRun, question: LensQuestion, view: LensView, beside: LensBeside, width: int
+) -> dict[str, Any]:
     """What JSON holds of it."""
-    request = run.request
+    request, pinned_run = run.request, beside.run_of("pinned")
     memory = LensMemory(
         prompt=request.prompt if request else "",
         model=request.model if request else "",
-        target=target,
+        target=question.target,
+        lens=question.lens,
+        state=question.state,
+        edits=tuple((edit.words, edit.prompt) for edit in question.edits.made),
+        second=beside.second_prompt,
+        pinned_run=pinned_run.recorded_as if pinned_run else None,
+        look=(beside.look.of, beside.look.difference),
         cursor=(view.cursor.layer, view.cursor.pos) if request else None,
         pinned=(view.pinned.layer, view.pinned.pos) if view.pinned else None,
         metric=view.metric,
@@ -56,6 +75,14 @@ def recalled(found: Mapping[str, Any]) -> LensMemory:
         return LensMemory()
     known = memory.metric in METRICS and memory.stride >= 1 and memory.width >= 0
     return memory if known else LensMemory()
+
+
+def question_of(memory: LensMemory, model: str) -> LensQuestion:
+    """What was asked, as far as it can be asked of a model."""
+    if model != memory.model:
+        return LensQuestion()
+    edits = Edits(tuple(Edit(*edit) for edit in memory.edits))
+    return LensQuestion(memory.lens, memory.state, memory.target, edits)
 
 
 def view_of(memory: LensMemory) -> LensView:

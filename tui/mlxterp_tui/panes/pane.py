@@ -89,6 +89,16 @@ class Pane(Container):
     class Wanted(Message):
         """The pane wants to be run again with the same prompt: a parameter changed."""
 
+    class BesideWanted(Message):
+        """What is to stand beside the run on screen is missing: see `beside_wanted`."""
+
+    class StoredWanted(Message):
+        """A run of the log is to stand beside the pane's own."""
+
+        def __init__(self, run: int) -> None:
+            super().__init__()
+            self.run = run
+
     class WatchWanted(Message):
         """A job's progress and result are to be shown."""
 
@@ -134,6 +144,9 @@ class Pane(Container):
 
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
         """The request is on its way."""
+
+    def take_beside(self, stored: Stored) -> None:
+        """Have a run of the log beside the pane's own: what `StoredWanted` asked for."""
 
     def take_stored(self, stored: Stored) -> None:
         """Show a run of the log as it was. BadInput when there is nothing of it to show."""

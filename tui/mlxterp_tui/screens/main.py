@@ -59,7 +59,7 @@ class MainScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__(id="main")
         self._panes: dict[str, Pane] = {}
-        self._at = PANES[0].name
+        self._at = self._behind = PANES[0].name
 
     def compose(self) -> ComposeResult:
         self._at = self.app.remembering.pane
@@ -118,18 +118,23 @@ class MainScreen(Screen[None]):
     def action_show_pane(self, name: str) -> None:
         """Bring a pane forward; it is made when it is first wanted."""
         in_pane = bool(self._panes) and self.pane.has_focus_within
+        if any(entry.name == self._at for entry in TABS):
+            self._behind = self._at
         self._at = name
         if name not in self._panes:
             self._make(name)
             self.app.resume()
         for key, pane in self._panes.items():
             pane.display = pane.heading.display = key == name
-        self.query_one("#pane-tabs").refresh(layout=True)  # a page has no place in it elsewhere
         if in_pane:
             self.call_after_refresh(self.pane.focus_contents)
         self.redraw()
         self.query_one("#pane-tabs").refresh(layout=True)
         self.app.show_run()
+
+    def leave_page(self) -> None:
+        """Back to the pane from which it was opened."""
+        self.action_show_pane(self._behind)
 
     def _make(self, name: str) -> None:
         pane = next(entry for entry in PANES if entry.name == name).make()
@@ -137,6 +142,8 @@ class MainScreen(Screen[None]):
         self._panes[name] = pane
         self.query_one("#panes").mount(pane)
         self.query_one("#pane-header").mount(pane.heading)
+        if pane.second_prompt:
+            self.call_later(self.prompt.open_second, pane.second_prompt, False)
 
     def remembered_of_panes(self) -> dict[str, dict[str, Any]]:
         """Of those that have been made."""
@@ -318,6 +325,19 @@ class MainScreen(Screen[None]):
         if self.pane.stored is not None:
             self._refuse_other_model(self.pane.stored)
         self.ask_prompt()
+
+    @on(Pane.BesideWanted)
+    @tells_errors
+    def _beside_wanted(self, event: Pane.BesideWanted) -> None:
+        event.stop()
+        if self.pane.stored is not None:
+            self._refuse_other_model(self.pane.stored)
+        self.app.runs.complete(self.pane)
+
+    @on(Pane.StoredWanted)
+    def _stored_wanted(self, event: Pane.StoredWanted) -> None:
+        event.stop()
+        self.app.recorded.lay_beside(event.run, self.pane)
 
     def _refuse_other_model(self, stored: RunRecord) -> None:
         from mlxterp_tui.screens.stored_line import refusal

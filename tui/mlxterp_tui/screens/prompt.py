@@ -131,14 +131,15 @@ Example: The capital of France is
         found = self.query("#second-line").results(Input)
         return next((line.value for line in found), None)
 
-    async def open_second(self, text: str) -> None:
-        """A second prompt under the first, begun with a text; it gets the keys."""
+    async def open_second(self, text: str, typing: bool = True) -> None:
+        """A second prompt under the first, begun with a text; it gets the keys when typing."""
         from mlxterp_tui.screens.second_prompt import SecondPrompt
 
         if self.second is None:
             self._placed.add(text)
             await self.mount(SecondPrompt(text, self.tokens.ids, self.tokens.wrap))
-        self.query_one("#second-line").focus()
+        if typing:
+            self.query_one("#second-line").focus()
         self.count_soon()
 
     async def close_second(self) -> None:
