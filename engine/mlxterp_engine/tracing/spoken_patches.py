@@ -66,8 +66,8 @@ def parse_patch(text: str, sites: SiteTable, lengths: Lengths) -> SpokenPatch:
         )
     return SpokenPatch(
         site,
-        inside(position, lengths.prompt, "the prompt", f"patch {text!r}"),
-        inside(source, lengths.patch_prompt, "the patch prompt", f"patch {text!r}"),
+        inside(position, lengths.prompt, "the prompt", f"patch {text!r}: position"),
+        inside(source, lengths.patch_prompt, "the patch prompt", f"patch {text!r}: position"),
     )
 
 
@@ -75,7 +75,7 @@ def inside(position: int, count: int, prompt: str, what: str) -> int:
     """The position counted from the front. BadInput where the prompt has none such."""
     if not -count <= position < count:
         raise BadInput(
-            f"{what}: position {position} is outside {prompt}, whose positions go from 0 to "
+            f"{what} {position} is outside {prompt}, whose positions go from 0 to "
             f"{count - 1} (or from -1 back)"
         )
     return position % count

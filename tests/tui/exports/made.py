@@ -46,7 +46,12 @@ def array(values: Any) -> Array:
 def tiny_lens(tokens: tuple[str, str] = ("a", "b"), top: tuple[str, str] = ("x", "y")) -> Result:
     """Two rows (the embeddings, one block), two positions, the two best tokens."""
     return result(
-        {"name": "logit-lens", "model": "toy", "prompt": "".join(tokens), "top_k": 2},
+        {
+            "name": "logit-lens",
+            "model": "toy",
+            "prompt": "".join(tokens).replace("\0", "0"),
+            "top_k": 2,
+        },
         {
             "token_ids": [5, 6],
             "layer": [-1, 0],

@@ -4,6 +4,7 @@ from mlxterp_tui.exports.figure import figure
 from mlxterp_tui.exports.lens_figure import lens_figure
 
 import made
+import msgspec
 from rich.cells import cell_len
 
 
@@ -73,6 +74,30 @@ def test_a_generation_is_its_text_and_how_likely_each_token_was():
         "token    id   log p",
         "' upon'   2  -0.500",
         "'\\x1b'    3  -1.250",
+    ]
+
+
+def test_a_patchscope_is_from_where_to_where_the_text_and_its_first_token():
+    asked = {"site": "blocks.6.resid_post", "position": -1, "target_position": 0}
+    found = made.result(
+        {"name": "patchscope", "target_layer": 3, **asked},
+        {"top_ids": [7, 8], "top_probs": [0.5, 0.25], "token_ids": [7], "logprobs": [-0.5]},
+        ["in", " Paris"],
+        strings={"top_tokens": [" a", "\x1b"]},
+        text=" a",
+    )
+    meta = msgspec.structs.replace(found.meta, tokens=[["in", " Paris"], ["x", "\n?"]])
+    assert figure(msgspec.structs.replace(found, meta=meta)).splitlines() == [
+        "blocks.6.resid_post of ' Paris', written over 'x' at block 3 of:",
+        "x",
+        "?",
+        "",
+        "and the model goes on:",
+        " a",
+        "",
+        "first token  id      p",
+        "' a'          7  0.500",
+        "'\\x1b'        8  0.250",
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlxterp_engine.experiments import Array, Result
+from mlxterp_tui.exports.lens_labels import row_labels, which_lens
 from mlxterp_tui.widgets.token_text import legible
 
 import msgspec
@@ -42,14 +43,15 @@ def _heading(result: Result) -> str:
 
 def _layers(result: Result) -> str:
     """One row a layer, the last first, for the last position."""
-    layers = result.arrays["layer"].tolist()
+    labels = row_labels(result)
     columns = [name for name in _PER_CELL if name in result.arrays]
     lines = [["layer", *(_PER_CELL[name] for name in columns), "token"]]
-    for row in reversed(range(len(layers))):
+    for row in reversed(range(len(labels))):
         cells = [_cell(result.arrays[name], row) for name in columns]
         tokens = result.strings["top_tokens"][row][-1]
-        lines.append([_layer_name(layers[row]), *cells, repr(tokens[0])])
-    return f"at the last token, {result.meta.tokens[0][-1]!r}:\n{table(lines)}"
+        lines.append([labels[row], *cells, repr(tokens[0])])
+    said = "".join(f"{_printable(line)}\n" for line in which_lens(result))
+    return f"{said}at the last token, {result.meta.tokens[0][-1]!r}:\n{table(lines)}"
 
 
 def _written(result: Result) -> str:
@@ -62,6 +64,20 @@ def _written(result: Result) -> str:
     lines += [[str(at + 1), f"{logprobs[at]:.2f}", repr(tokens[at])] for at in sorted(unsure)]
     count = f"{len(tokens)} new token{'s' if len(tokens) != 1 else ''}"
     return f"{text}\n\n{count}; the least likely:\n{table(lines)}"
+
+
+def _read_out(result: Result) -> str:
+    """What the model wrote, and how sure it was of the first token."""
+    asked, tokens = result.meta.experiment, result.meta.tokens
+    source = f"{asked['site']} of {tokens[0][asked['position']]!r}"
+    target = f"{tokens[1][asked['target_position']]!r} of {asked['target_prompt']!r}"
+    if asked["target_layer"] is not None:
+        target += f", block {asked['target_layer']}"
+    lines = [["p", "first token"]]
+    probs, words = result.arrays["top_probs"].tolist(), result.strings["top_tokens"]
+    lines += [[f"{p:.3f}", repr(word)] for p, word in zip(probs, words, strict=True)]
+    text = _printable(result.meta.text or "")
+    return f"{source}, written over {target}\n\n{text}\n\n{table(lines)}"
 
 
 UNSURE = 5
@@ -111,10 +127,6 @@ def _cell(array: Array, row: int) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-def _layer_name(layer: int) -> str:
-    return "embed" if layer == -1 else str(layer)
-
-
 def _arrays(result: Result) -> str:
     lines = [["array", "shape"]]
     lines += [[name, "×".join(map(str, a.shape))] for name, a in result.arrays.items()]
@@ -125,6 +137,7 @@ _BODIES = {
     "logit-lens": _layers,
     "tuned-lens": _layers,
     "generate": _written,
+    "patchscope": _read_out,
     "attention": _patterns,
 }
 

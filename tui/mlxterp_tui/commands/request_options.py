@@ -37,7 +37,8 @@ MEANINGS = {
     "max_tokens": "how many tokens to write at most; an end token ends it sooner",
     "temperature": "0 takes the likeliest token; 1 draws by the model's probabilities",
     "top_p": "draw from the likeliest tokens that hold this much probability",
-    "top_k": "draw from this many of the likeliest tokens; 0: from all",
+    "top_k": "how many of the likeliest tokens to tell",
+    "generate top_k": "draw from this many of the likeliest tokens; 0: from all",
     "corpus": "text or .jsonl files, builtin (CPython's reference) or self (the model's own texts)",
     "dataset": "a name that the library datasets can stream, instead of a corpus",
     "held_out": "files to measure on; without any, a part of the corpus is held out",
@@ -61,7 +62,7 @@ def add_options(parser: Parser, request: type[Request]) -> None:
             option_of(field.name),
             dest=field.name,
             required=field.required,
-            help=_help(field),
+            help=_help(request, field),
             **_reading(_without_none(hints[field.name])),
         )
 
@@ -99,8 +100,9 @@ def _word_beside_a_number(kind: Any) -> str:
     return words[0][0] if float in get_args(kind) and words else ""
 
 
-def _help(field: msgspec.structs.FieldInfo) -> str:
-    meaning = MEANINGS.get(field.name, "")
+def _help(request: type[Request], field: msgspec.structs.FieldInfo) -> str:
+    own = f"{request.__struct_config__.tag} {field.name}"  # what this experiment means by it
+    meaning = MEANINGS.get(own, MEANINGS.get(field.name, ""))
     if any(field.default is nothing for nothing in (msgspec.NODEFAULT, None, False)):
         return meaning
     return f"{meaning} (default: {field.default})".strip()

@@ -52,6 +52,27 @@ def generated_figure(result: Result) -> str:
     return "\n".join([*text, "", columns(rows, right=(1, 2)), *more])
 
 
+def patchscope_figure(result: Result) -> str:
+    """From where to where, what the model wrote, and its first token's probabilities."""
+    asked, tokens = result.meta.experiment, result.meta.tokens
+    layer = "the same block" if asked["target_layer"] is None else f"block {asked['target_layer']}"
+    source = f"{asked['site']} of {quoted(tokens[0][asked['position']])}"
+    target = quoted(tokens[1][asked["target_position"]])
+    rows = [["first token", "id", "p"]]
+    rows += [
+        [quoted(word), str(number), f"{p:.3f}"]
+        for word, number, p in zip(
+            result.strings["top_tokens"],
+            result.arrays["top_ids"].tolist(),
+            result.arrays["top_probs"].tolist(),
+            strict=True,
+        )
+    ]
+    said = [f"{source}, written over {target} at {layer} of:", *lines("".join(tokens[1]))]
+    said += ["", "and the model goes on:", *lines(result.meta.text or "")]
+    return "\n".join([*said, "", columns(rows, right=(1, 2))])
+
+
 def attention_figure(result: Result) -> str:
     """What each head reads most from the last token, the first token left out: it is the sink."""
     tokens = result.meta.tokens[0]
@@ -73,6 +94,7 @@ FIGURES: Mapping[str, Callable[[Result], str]] = {
     "train-tuned-lens": training_figure,
     "attention": attention_figure,
     "generate": generated_figure,
+    "patchscope": patchscope_figure,
 }
 
 

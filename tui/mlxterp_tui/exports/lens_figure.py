@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from mlxterp_engine.experiments import Result
 from mlxterp_tui.exports.columns import columns
+from mlxterp_tui.exports.escaping import escaped
+from mlxterp_tui.exports.lens_labels import row_labels, which_lens
 from mlxterp_tui.exports.lens_means import lens_means
 from mlxterp_tui.widgets.token_text import fit, legible
 
@@ -28,12 +30,14 @@ def lens_figure(result: Result) -> str:
     ranks = result.arrays["final_rank"].tolist()
     settled = [_settled_row(ranks, pos) for pos in range(len(top[-1]))]
     tokens = result.meta.tokens[0]
-    labels = ["embed" if layer < 0 else str(layer) for layer in result.arrays["layer"].tolist()]
+    labels = row_labels(result)
     panels = [
         "\n".join(_panel(tokens, labels, top, settled, places)) for places in _panels(len(tokens))
     ]
     means = lens_means(result)
-    return "\n\n".join([*panels, _last_position(result, labels), *([means] if means else [])])
+    said = "\n".join(escaped(line) for line in which_lens(result))
+    parts = [said, *panels, _last_position(result, labels), means]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _panels(positions: int) -> Iterator[range]:

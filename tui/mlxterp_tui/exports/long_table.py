@@ -23,6 +23,9 @@ Extent = tuple[str, int]
 """An axis and its length."""
 
 
+LENSES = ("logit-lens", "tuned-lens")
+
+
 class Column(NamedTuple):
     """A value for every cell of its extents. flat: row-major."""
 
@@ -139,8 +142,12 @@ def _words_beside(name: str, strings: Mapping[str, Any]) -> Any:
 
 
 def _tokens(result: Result, all_extents: Collection[tuple[Extent, ...]]) -> Iterator[Column]:
-    """The prompt's tokens, wherever there are positions of that many."""
-    tokens = result.meta.tokens[0] if len(result.meta.tokens) == 1 else []
+    """The prompt's tokens, wherever there are positions of that many.
+
+    Of several prompts the first, where the others only lend it states.
+    """
+    first_alone = len(result.meta.tokens) == 1 or result.meta.experiment["name"] in LENSES
+    tokens = result.meta.tokens[0] if first_alone else []
     for axis, name in TOKENS.items():
         extent = (axis, len(tokens))
         if tokens and any(extent in extents for extents in all_extents):
