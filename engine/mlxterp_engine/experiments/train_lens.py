@@ -26,15 +26,16 @@ class TrainLens(Request, frozen=True, kw_only=True):
     corpus: text or .jsonl files, or one of `builtin` (CPython's own reference) and `self` (texts
     sampled from the model). dataset: a name that `datasets` can stream, instead of a corpus.
     held_out: files; without any, a part of the corpus is held out. steps and tokens_per_step:
-    how much is read (the paper: 250 of 262 144). held_out_tokens: measured on, each time. out_dir: the lens's folder; by default a new one
-    in the data folder. resume: go on from the checkpoint in out_dir.
+    how much is read (the paper: 250 of 262 144). held_out_tokens: measured on, each
+    time. out_dir: the lens's folder; by default a new one in the data folder. resume: go on from
+    the checkpoint in out_dir.
     """
 
     corpus: list[str] = msgspec.field(default_factory=lambda: ["builtin"])
     dataset: str | None = None
     held_out: list[str] = msgspec.field(default_factory=list)
     steps: int = PAPER_STEPS
-    tokens_per_step: int = 256
+    tokens_per_step: int = 128
     sequence_length: int = 128
     held_out_tokens: int = 1000
     ridge: float | Literal["auto"] = "auto"
