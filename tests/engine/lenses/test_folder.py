@@ -1,6 +1,7 @@
 """A lens's folder reads back as it was written, and everything else is refused by name."""
 
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -60,6 +61,19 @@ def test_a_layers_row_is_the_map_that_is_applied_to_it(lens):
     by_hand = state + arrays["weight"][2] @ state + arrays["bias"][2]
     found = translators.translate(mx.array(state)[None], layer=1)[0]
     assert np.array(found) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_reader_on_the_page_reads_it_too(lens):
+    page = Path(__file__).parents[3] / "engine" / "LENSES.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    ran = {"folder": lens}
+    exec(compile(code, "LENSES.md", "exec"), ran)
+    _, translators = folder.read(lens)
+    states = np.arange(8, dtype=np.float32).reshape(2, 4)
+    for layer in (-1, 0, 1):
+        found = ran["translated"](lens, layer, states)
+        expected = np.array(translators.translate(mx.array(states), layer))
+        assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_transposed_view_is_written_as_it_reads(tmp_path):
