@@ -68,7 +68,9 @@ def gradients(
     return as_numpy(back.astype(mx.float32))
 
 
-def directions(states: np.ndarray, grads: np.ndarray, ranks: Sequence[int]) -> Directions:
+def directions(
+    states: np.ndarray, grads: np.ndarray, ranks: Sequence[int] | np.ndarray
+) -> Directions:
     """Eigenvectors of F, of these ranks. states, grads: [token, d_model]."""
     values, vectors = np.linalg.eigh(grads.astype(np.float64).T @ grads / len(grads))
     order = np.argsort(values)[::-1][np.asarray(ranks)]

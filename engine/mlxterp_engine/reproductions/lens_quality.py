@@ -82,7 +82,8 @@ def quality(
         )
         log_mean[row] = log_of_mean(logs)
         yield
-    return Quality(*means, log_mean)
+    kl, of_next, entropy, agreement = means
+    return Quality(kl, of_next, entropy, agreement, log_mean)
 
 
 def expected(probs: np.ndarray, values: np.ndarray) -> np.ndarray:

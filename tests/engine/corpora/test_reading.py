@@ -226,7 +226,8 @@ def test_a_group_that_was_cut_off_in_the_middle_of_its_write_is_sampled_again(
     path = sampled([]).path
     path.write_bytes(path.read_bytes()[:-5])
     calls: list[int] = []
-    assert run(own_texts(sampled(calls), 3)) == whole
+    for _ in range(2):  # the second time from the file
+        assert run(own_texts(sampled(calls), 3)) == whole
     assert calls == [2]
 
 
