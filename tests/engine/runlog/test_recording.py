@@ -272,6 +272,10 @@ def values_of(kind):
     return st.none() | values_of(options[0])
 
 
+# Fields that none is required of, but all where one is given.
+TOGETHER = {"clean": "The cat", "corrupt": "The dog", "answer": " a", "wrong": " b"}
+
+
 def some_request(kind, draw):
     """A request of this experiment that its own checks let pass."""
     hints, fields = get_type_hints(kind), msgspec.structs.fields(kind)
@@ -284,7 +288,8 @@ def some_request(kind, draw):
         return kind(**drawn)
     except BadInput:
         plain = {field.name: hints[field.name] for field in fields if field.required}
-        return kind(**{name: "x" if hint is str else ["embed"] for name, hint in plain.items()})
+        plain = {name: "x" if hint is str else ["embed"] for name, hint in plain.items()}
+        return kind(**plain, **{name: TOGETHER[name] for name in TOGETHER if name in hints})
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
