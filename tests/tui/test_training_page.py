@@ -9,6 +9,7 @@ from mlxterp_engine.worker.protocol import Failed, Finished
 from mlxterp_tui.folders import state_file
 from mlxterp_tui.panes import training_text
 from mlxterp_tui.panes.training_curves import Curves
+from mlxterp_tui.widgets.long_list import LongList
 
 import msgspec
 import pytest
@@ -90,9 +91,10 @@ async def test_whoever_leaves_and_comes_back_sees_the_whole_chart(opened):
         await training(screen)
         await screen.sees("step 20 of 40")
         await screen.press("escape")
-        assert screen.app.main.pane_name == "jobs"
-        await screen.press("1")
-        await screen.press("2", "enter")
+        assert screen.app.main.pane_name == "lens"
+        await screen.press("2")
+        await screen.until(lambda: isinstance(screen.app.focused, LongList))
+        await screen.press("enter")
         await screen.sees("step 20 of 40")
         await screen.until(lambda: len(curves(screen).train) == 20)
         screen.engine.release()
@@ -202,8 +204,6 @@ async def test_a_training_out_of_the_log_is_the_same_page(opened, log, recording
         await screen.sees("✓ done")
         assert len(curves(screen).train) == 40
         assert "The capital of France is" in screen.text  # the prompt stays as it was
-        await screen.press("escape")
-        assert screen.app.main.pane_name == "runs"
 
 
 async def test_a_cancelled_training_out_of_the_log_shows_how_far_it_came(opened, log, recording):

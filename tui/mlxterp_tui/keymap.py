@@ -234,7 +234,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("resume-training", "training", "r", "resume_training",
             "Go on from the checkpoint, to the same numbers", "go on"),
     Command("new-training", "training", "t", "app.training_form", "Train another lens", "train"),
-    Command("leave-training", "training", "escape", "leave", "Back to the jobs or the runs",
+    Command("leave-training", "training", "escape", "leave", "Back to where it was opened",
             "back"),
     Command("copy-layers", "training", "y,Y", "copy_layers", "Copy the table (TSV)"),
     Command("open-run", "runs", "enter", "open_run", "Show the run's result as it was", "open"),

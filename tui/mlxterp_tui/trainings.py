@@ -83,8 +83,11 @@ class Trainings:
         return ended
 
     def watch(self, info: JobInfo) -> None:
-        """Show a training that runs, or has run."""
-        self._start(self._watch(info))
+        """Show a training that runs; one that has ended as the log keeps it, if it does."""
+        if info.state in ENDED and info.run is not None:
+            self._app.recorded.open(info.run)
+        else:
+            self._start(self._watch(info))
 
     def stop(self, job: str) -> None:
         self._app.runs.cancel(job)
@@ -154,9 +157,9 @@ class Trainings:
     async def _page(self) -> TrainingPage:
         """Brought forward."""
         main = self._app.main
-        main.action_show_pane(PAGE)
-        page = cast("TrainingPage", main.pane)
+        page = cast("TrainingPage", main.pane_named(PAGE))
         self._app.runs.note_asked(page)
+        main.action_show_pane(PAGE)
         await page.prepare()
         page.focus_contents()
         return page

@@ -1,4 +1,4 @@
-"""A lens's training as text: its curves, how it compares with the logit lens, each layer in full."""
+"""A lens's training as text: its curves, each layer in full, and what held-out text says."""
 
 from __future__ import annotations
 

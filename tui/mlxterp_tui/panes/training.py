@@ -85,7 +85,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
 
     def __init__(self) -> None:
         super().__init__(id="training")
-        self.job = ""
+        self.job = self._left = ""
         self._ready = asyncio.Event()
         self._experiment = ""
         self._subject = ""
@@ -136,7 +136,12 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         self._paint()
 
     def session_changed(self) -> None:
-        """How the job stands, as the engine tells it."""
+        """How the job stands, as the engine tells it; one that was left is followed again."""
+        left, self._left = self._left, ""
+        if left and left in self.app.session.jobs and not self.app.runs.has_asked(self):
+            self.app.trainings.watch(self.app.session.jobs[left])
+            return
+        self._left = "" if self._state else left
         info: JobInfo | None = self.app.session.jobs.get(self.job)
         if info is None or self._state in ENDED:
             return
@@ -307,8 +312,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         self.app.trainings.resume(self.stored, self.job)
 
     def action_leave(self) -> None:
-        """Back to the list that it is a page of."""
-        self.app.main.action_show_pane("jobs" if self.stored is None else "runs")
+        self.app.main.leave_page()
 
     def action_copy_layers(self) -> None:
         self.post_message(CopyWanted(training_text.table_tsv(self._curves)))
@@ -331,6 +335,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         if isinstance(view, int) and 0 <= view < len(training_chart.VIEWS):
             self._view = view
         self._log = log is not False
+        self._left = str(remembered.get("job", ""))
 
 
 def _subject(request: Mapping[str, Any]) -> str:
