@@ -9,8 +9,11 @@ from typing import Any
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.patchscope import IDENTITY_PROMPT
 from mlxterp_engine.experiments.request import DEFAULT_MODEL, Bos, Device, DTypeChoice
+from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
+from mlxterp_engine.experiments.train_tuned_lens import TrainTunedLens
 from mlxterp_engine.lenses.opening import FittedLens, open_lens
 from mlxterp_engine.models.calls import calls_through
+from mlxterp_engine.notebook import lens_training
 from mlxterp_engine.notebook.continuation import Continuation, Piece, pieces
 from mlxterp_engine.notebook.edits import Interventions, parted
 from mlxterp_engine.notebook.given_module import open_module, with_tokenizer
@@ -38,7 +41,6 @@ import mlx.nn as nn
 # Methods of mlxterp that come with techniques which are not here yet.
 COMING = {
     "activation_patching": "activation patching",
-    "train_tuned_lens": "the tuned lens",
     "train_sae": "sparse autoencoders",
     "load_sae": "sparse autoencoders",
     "get_top_features_for_text": "sparse autoencoders",
@@ -340,6 +342,30 @@ class InterpretableModel:
         is what it takes for the last block's output. BadInput for another model's.
         """
         return open_lens(str(path), self.card, self.net, self.anatomy)
+
+    def train_tuned_lens(
+        self,
+        texts: Sequence[str],
+        num_steps: int = 250,
+        held_out: Sequence[str] = (),
+        on_part: Callable[[LensStep | LensEvaluation], None] | None = None,
+        **recipe: Any,
+    ) -> FittedLens:
+        """Train a tuned lens on texts; it is in memory alone.
+
+        held_out: other texts to measure it on; without any, a part of the texts. on_part hears
+        each step's losses and each measurement. recipe: `tokens_per_step`, `sequence_length`,
+        `optimizer`, `init`, `seed` and the like, as in `TrainTunedLens`, whose run
+        (`run(TrainTunedLens(…), model)`) also keeps checkpoints and puts the lens into a folder.
+        """
+        asked = TrainTunedLens(steps=num_steps, **recipe)
+        state = lens_training.train(
+            *(self.net, self.anatomy, self.tokens),
+            lens_training.given(texts, held_out),
+            asked,
+            on_part,
+        )
+        return FittedLens.of("trained here", "tuned", state.translators)
 
     def patchscope(
         self,

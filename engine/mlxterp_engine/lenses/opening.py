@@ -39,6 +39,11 @@ class FittedLens:
     translators: Translators
     unchecked: str = ""
 
+    @classmethod
+    def of(cls, name: str, kind: str, translators: Translators) -> FittedLens:
+        """One that is in memory."""
+        return cls(name, kind, _sha256(translators), translators)
+
     def __call__(self, states: mx.array, layer: int) -> mx.array:
         """States [..., d_model] behind a block (-1: the embeddings) -> what is unembedded.
 
@@ -80,7 +85,11 @@ def _stamps(folder: Path) -> Stamps:
 @lru_cache(maxsize=1)  # of a large model a lens is gigabytes
 def _read(folder: Path, _: Stamps) -> _Read:
     said, translators = (published if published.is_published(folder) else own).read(folder)
+    return _Read(said, translators, _sha256(translators))
+
+
+def _sha256(translators: Translators) -> str:
     digest = hashlib.sha256()
     for array in (translators.weight, translators.bias):
         digest.update(as_numpy(array).data.cast("B"))
-    return _Read(said, translators, digest.hexdigest())
+    return digest.hexdigest()

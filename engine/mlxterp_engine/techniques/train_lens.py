@@ -6,7 +6,6 @@ import time
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -17,10 +16,7 @@ from mlxterp_engine.corpora.reading import Enough, Wanted
 from mlxterp_engine.corpora.sequences import (
     SKIPPED,
     Reader,
-    Sequences,
-    checked,
     per_step,
-    sequences,
 )
 from mlxterp_engine.experiments import BadInput, Contract, Price, Step
 from mlxterp_engine.experiments.train_lens import (
@@ -37,9 +33,10 @@ from mlxterp_engine.lenses.description import (
     LensHeldOut,
     LensKind,
 )
-from mlxterp_engine.lenses.evaluation import Evaluation, Means, smoothed_unigram
+from mlxterp_engine.lenses.evaluation import Evaluation, Means
 from mlxterp_engine.lenses.identity import identity
 from mlxterp_engine.lenses.kl import CHUNK_BYTES, gradient, measure, target
+from mlxterp_engine.lenses.lesson import lesson_of
 from mlxterp_engine.lenses.steps import finished, told
 from mlxterp_engine.lenses.training import Lesson
 from mlxterp_engine.lenses.translators import Translators
@@ -50,8 +47,6 @@ import mlx.core as mx
 import numpy as np
 
 BESIDE_THE_PRODUCT = 1.2  # softmax and what else a product brings with it, measured
-LEAST_SEQUENCES = 4  # to train on
-READ_AT_MOST = 1 << 20  # tokens of a corpus, where no more are asked for
 PAPER_TOKENS = PAPER_STEPS * PAPER_TOKENS_PER_STEP
 GRADIENT_TOLERANCE = 1e-2  # a central difference is itself good to about 1e-3 in float32
 LOW_GRADIENT_TOLERANCE = 3e-1  # in 16-bit floats
@@ -94,17 +89,15 @@ def read_text(model: InterpretableModel, request: TrainLens) -> Generator[Step, 
     )
     own = sampled_texts(model.net, tokens, model.card.sha256, request.seed)
     corpus = yield from reading.read(_wanted(request), enough, own)
-    reader = Reader.of(tokens, request.bos)
-    most = max(needed, READ_AT_MOST // request.sequence_length)
-    cut = partial(sequences, reader=reader, length=request.sequence_length, most=most)
-    training = yield from told(cut(corpus.training), _tokens_read)
-    held_out = yield from told(cut(corpus.held_out), _tokens_read)
-    checked(training, LEAST_SEQUENCES, "to train on")
-    checked(held_out, 1, "held out")
-    counts = training.counts(model.card.vocab_size)
-    lesson = Lesson(
-        training, from_all_over(held_out, request.held_out_tokens), smoothed_unigram(counts)
+    steps = lesson_of(
+        corpus,
+        Reader.of(tokens, request.bos),
+        model.card.vocab_size,
+        request.sequence_length,
+        needed,
+        request.held_out_tokens,
     )
+    lesson = yield from told(steps, _tokens_read)
     return Text(corpus, lesson)
 
 
@@ -139,12 +132,6 @@ def price(
     translators = 4 * card.layers * card.d_model * (card.d_model + 1)
     states = 4 * (card.layers + 1) * max(AT_ONCE, request.sequence_length) * card.d_model
     return Price(passes, seconds, copies * translators + 2 * states + 6 * CHUNK_BYTES)
-
-
-def from_all_over(held_out: Sequences, tokens: int) -> np.ndarray:
-    """As many sequences [sequence, pos], evenly apart, as hold so many tokens."""
-    count = min(len(held_out), -(-tokens // (held_out.length - SKIPPED)))
-    return held_out.ids[np.linspace(0, len(held_out) - 1, count).round().astype(int)]
 
 
 @dataclass(frozen=True, eq=False)
