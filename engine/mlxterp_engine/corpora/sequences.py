@@ -99,9 +99,10 @@ def checked(found: Sequences, least: int, part: str) -> Sequences:
     if len(found) >= least:
         return found
     there = found.ids.size + found.left_over
+    needed = "1 sequence" if least == 1 else f"{least} sequences"
     raise BadInput(
-        f"the corpus has {there} tokens {part} and {least} sequences of {found.length} are "
-        "needed at least; give more text, or shorter sequences"
+        f"the corpus has {there} tokens {part}, too few for {needed} of {found.length}; give more "
+        "text, or shorter sequences"
     )
 
 

@@ -1,10 +1,12 @@
-"""Models that are files: the engine's working folder is not the asker's."""
+"""Files that a task names: the engine's working folder is not the asker's."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mlxterp_engine.worker.tasks import Task
 
@@ -12,12 +14,17 @@ import msgspec
 
 
 def seen_from(folder: str, task: Task) -> Task:
-    """The task with its model's path, if it is one, made absolute: it begins in this folder."""
-    model = getattr(task, "model", None)
-    if model is None or not _is_path(model, folder):
-        return task
-    path = os.path.join(folder, os.path.expanduser(model))
-    return msgspec.structs.replace(task, model=os.path.abspath(path))
+    """The task with its paths made absolute: those that are relative begin in this folder."""
+    changed = {
+        name: change(value, folder)
+        for name, change in CHANGES.items()
+        if (value := getattr(task, name, None)) is not None
+    }
+    return msgspec.structs.replace(task, **changed)
+
+
+def _model(said: str, folder: str) -> str:
+    return _absolute(said, folder) if _is_path(said, folder) else said
 
 
 def _is_path(model: str, folder: str) -> bool:
@@ -25,3 +32,32 @@ def _is_path(model: str, folder: str) -> bool:
     if re.match(r"[./~]", model) or model.endswith(".gguf"):
         return True
     return os.sep in model and Path(folder, model).exists()
+
+
+def _lens(said: str, folder: str) -> str:
+    """Bare names are those of kept lenses."""
+    return _absolute(said, folder) if os.sep in said else said
+
+
+def _texts(said: list[str], folder: str) -> list[str]:
+    return [_text(name, folder) for name in said]
+
+
+def _text(said: str, folder: str) -> str:
+    """`builtin`, a hub's dataset: what is no path here stays as it is."""
+    path = _absolute(said, folder)
+    return path if os.path.exists(path) else said
+
+
+def _absolute(said: str, folder: str) -> str:
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(said)))
+
+
+CHANGES: dict[str, Callable[[Any, str], Any]] = {
+    "model": _model,
+    "lens": _lens,
+    "corpus": _texts,
+    "held_out": _texts,
+    "dataset": _text,
+    "out_dir": _absolute,
+}

@@ -75,7 +75,7 @@ def test_as_many_sequences_as_give_so_many_tokens():
 
 
 def test_too_few_tokens_are_refused_with_both_numbers():
-    with pytest.raises(BadInput, match="has 11 tokens to train on and 2 sequences of 8 are needed"):
+    with pytest.raises(BadInput, match="has 11 tokens to train on, too few for 2 sequences of 8"):
         checked(cut(["hello world"], 8), 2, "to train on")
 
 

@@ -108,7 +108,7 @@ def refused(tiny, request):
 def test_a_tiny_corpus_is_refused_in_words_and_leaves_no_folder(tiny, tmp_path):
     (tmp_path / "a.txt").write_text("too short.\n\nfar too short.\n\n")
     request = tuned(str(tmp_path / "it"), corpus=[str(tmp_path / "a.txt")])
-    assert "4 sequences of 32 are needed at least; give more text" in refused(tiny, request)
+    assert "too few for 4 sequences of 32; give more text" in refused(tiny, request)
     assert not (tmp_path / "it").exists()
 
 

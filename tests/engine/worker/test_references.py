@@ -1,4 +1,4 @@
-from mlxterp_engine.experiments import LogitLens
+from mlxterp_engine.experiments import LogitLens, TrainRidgeLens, TunedLens
 from mlxterp_engine.worker.references import seen_from
 from mlxterp_engine.worker.tasks import ListModels, OpenModel
 
@@ -37,3 +37,28 @@ def test_names_of_the_catalogue_and_of_hubs_stay_as_they_are(here, name):
 
 def test_a_task_without_a_model_stays_as_it_is(here):
     assert seen_from(str(here), ListModels()) == ListModels()
+
+
+def test_texts_and_a_lens_s_folder_are_found_from_the_asker_s_folder(here):
+    (here / "a.txt").write_text("text")
+    asked = TrainRidgeLens(corpus=["a.txt", "builtin"], held_out=["missing.txt"], out_dir="lens")
+    seen = seen_from(str(here), asked)
+    assert seen.corpus == [str(here / "a.txt"), "builtin"]
+    assert seen.held_out == ["missing.txt"]  # refused under the name that was typed
+    assert seen.out_dir == str(here / "lens")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("owner/model", "{}/owner/model"), ("roneneldan/Stories:x", None)]
+)
+def test_a_dataset_is_a_path_only_where_there_is_one(here, said, meant):
+    seen = seen_from(str(here), TrainRidgeLens(dataset=said))
+    assert seen.dataset == (meant.format(here) if meant else said)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("kept-ridge", "kept-ridge"), ("./kept", "{}/kept"), ("a/b", "{}/a/b")]
+)
+def test_a_lens_without_a_slash_is_one_on_the_shelf(here, said, meant):
+    seen = seen_from(str(here), TunedLens(prompt="a", lens=said))
+    assert seen.lens == meant.format(here)
