@@ -119,6 +119,13 @@ class TestStrokes:
         assert [canvas.character(column, 0) for column in range(3)] == ["1", "1", "1"]
 
 
+    def test_series_beyond_the_colours_bear_their_marks(self):
+        lines = [line(y, y, name=str(y)) for y in range(8)]
+        canvas = drawn(lines, span(), span(most=7), 30, 8, True)
+        rows = ["".join(canvas.character(column, row) for column in range(30)) for row in range(8)]
+        assert [sum(row.count(mark) for row in rows) for mark in "1678"] == [0, 0, 2, 3]
+
+
 class TestASheet:
     def test_a_small_chart_reads_as_text(self):
         chart = Chart([line(0, 9, 99)], LAYER, RANK)

@@ -195,6 +195,8 @@ class LensBody(Vertical):
 
     def tell(self) -> None:
         """Write about the cell under the cursor, and what the colours mean."""
+        run = self.front
+        self.grids.show_lines("rank", lambda pos: lens_inspector.rank_levels(run, pos))
         self._show_cell()
         self.post_message(self.Scaled(*self._first_scale()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlxterp_themes import Ramp
 from mlxterp_tui.panes.lens_picture import Picture, Scale
 from mlxterp_tui.widgets.cell_grid import CellGrid
+from mlxterp_tui.widgets.column_lines import ColumnLines, Levels
 from mlxterp_tui.widgets.legend import Legend
 
 from textual import on
@@ -15,6 +16,8 @@ from textual.widgets import Static
 
 # Of a grid: its widest cell that fits by itself, and what stands around the cells.
 WIDEST_FITTED, GUTTER = 14, 10
+AROUND_ROWS = 2  # its heading, and a bar to scroll with
+HIGH_LINES = 3  # rows of the lines under the columns
 
 
 class LensGrids(Horizontal):
@@ -42,6 +45,7 @@ class LensGrids(Horizontal):
         super().__init__(id="lens-grids")
         self.one = CellGrid(id="lens-grid", corner="block", bottom_up=True)
         self.two = CellGrid(id="lens-grid-two", corner="block", bottom_up=True)
+        self.lines = ColumnLines(self.one, id="lens-lines")
         self._caption = Static(id="lens-caption", markup=False)
         self._legend = Legend(id="lens-second-legend")
 
@@ -49,6 +53,7 @@ class LensGrids(Horizontal):
         with Vertical(id="lens-one"):
             yield self._caption
             yield self.one
+            yield self.lines
         with Vertical(id="lens-two"):
             yield self._legend
             yield self.two
@@ -78,6 +83,13 @@ class LensGrids(Horizontal):
         self._legend.set_scale(scale.title, scale.low, scale.high, log=scale.log, ramp=ramp)
         self._caption.update(caption)
         self._hug()
+
+    def show_lines(self, label: str, levels: Levels) -> None:
+        """Close under the first grid's columns: a row high, more where no cell goes for it."""
+        needed = len(self.one.shown_rows) + AROUND_ROWS
+        spare = self.size.height - needed
+        self.one.styles.max_height = needed if spare > HIGH_LINES else None
+        self.lines.show(label, levels, HIGH_LINES if spare > HIGH_LINES else 1)
 
     def hide_second(self) -> None:
         if self.has_class("-two"):

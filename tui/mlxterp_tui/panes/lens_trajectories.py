@@ -18,7 +18,7 @@ from mlxterp_tui.widgets.chart_canvas import MARKS, Series
 from mlxterp_tui.widgets.chart_sheet import Chart
 
 MOST_LINES = len(MARKS)
-MOST_TOKENS = 8
+MOST_TOKENS = 6  # as many as there are colours
 OF_LAST_ROW = 5
 # Four measures beside one another, and what that is called.
 OVERVIEW = ("rank", "probability", "kl", "entropy")

@@ -20,6 +20,8 @@ The colour, and the little bar at the right of a cell, say the metric in the hea
 KL(final ‖ row) is how far, in nats, the row still is from the model's own answer; rank is
 where the answer stands in the row's list (0 = top). {SETTLED} marks the row from which on
 the answer stays on top. Beside the grid, or under it: the cell under the cursor in full.
+The small line under a column is the rank of its answer, or of the target, from the embeddings at
+the left to the last block at the right, log scale, higher is closer to the top. C draws it large.
 
 Raw lenses of small models speak only in the last blocks; rank and KL show the way there.
 Try: t on ' Paris', then f.

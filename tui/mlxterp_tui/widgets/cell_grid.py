@@ -233,6 +233,11 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """Columns that a cell takes at this moment."""
         return self._places.cell_width
 
+    @property
+    def places(self) -> GridLayout:
+        """Where its cells are, for what scrolls with it."""
+        return self._places
+
     def scroll_to_cell(self, row: int, column: int) -> None:
         """Scroll as little as needed for the cell to be seen whole."""
         if not self._places.window.area:

@@ -90,12 +90,18 @@ class Canvas:
         dots = self._dots[row][column]
         if not dots:
             return EMPTY
-        return chr(_BLANK + dots) if self.braille else mark(self.owners[row][column])
+        owner = self.owners[row][column]
+        marked = owner >= COLOURS and (column + 5 * owner) % MARK_EVERY == 0
+        return mark(owner) if marked or not self.braille else chr(_BLANK + dots)
 
 
 def mark(series: int) -> str:
     """The character by which a series is known where there are no colours."""
     return MARKS[series % len(MARKS)]
+
+
+COLOURS = 6  # by which series are told apart; more than that bear their marks on the way
+MARK_EVERY = 12  # columns
 
 
 def drawn(

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import ClassVar
 
+from mlxterp_tui.widgets.chart_canvas import COLOURS
 from mlxterp_tui.widgets.chart_sheet import Chart, Look, Piece, Row, sheet
 from mlxterp_tui.widgets.colour_depth import ascii_only, depth_of
 
@@ -22,7 +23,6 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-COLOURS = 6
 CLOSE = 8  # columns that cost no more to send than to jump over
 NOTHING = Chart()
 
