@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mlxterp_engine.notebook.lens_table import Predictions, lens_predictions, pr
 from mlxterp_engine.notebook.predictions import are_states, is_normed, predicted
 from mlxterp_engine.notebook.prompts import Prompt, listed, one_position, rows_of, some_layers
 from mlxterp_engine.notebook.views import ModuleView, Output, no_trace_open
-from mlxterp_engine.opening import Parts, open_parts
+from mlxterp_engine.opening import PROBE_TOKENS, Parts, open_parts, probe_ids
 from mlxterp_engine.tracing.batches import forward_batch
 from mlxterp_engine.tracing.forward import Forward, forward
 from mlxterp_engine.tracing.generation import Sampling, generate
@@ -32,6 +33,7 @@ from mlxterp_engine.tracing.interventions import (
 )
 from mlxterp_engine.tracing.module_edits import module_edits
 from mlxterp_engine.tracing.module_outputs import ModuleOutputs
+from mlxterp_engine.tracing.resume_proof import Resumption, find_resumption
 from mlxterp_engine.tracing.sites import Site
 from mlxterp_engine.tracing.trace import Trace
 
@@ -128,6 +130,12 @@ class InterpretableModel:
     def vocab_size(self) -> int:
         """How many logits the model gives: at times more than its tokenizer has tokens."""
         return self.card.vocab_size
+
+    @cached_property
+    def resumption(self) -> Resumption:
+        """How runs of this model may be gone on with from a block: tried when first asked for."""
+        ids = probe_ids(self.tokens, PROBE_TOKENS)
+        return find_resumption(self.net, self.anatomy, self.sites, ids)
 
     # Modules
 
