@@ -1,10 +1,13 @@
 """What can be asked and what comes back. No mlx, no numpy: both halves import this."""
 
+from mlxterp_engine.experiments.activation_patching import ActivationPatching
 from mlxterp_engine.experiments.array import Array
 from mlxterp_engine.experiments.attention import Attention, Layers
+from mlxterp_engine.experiments.attribution_patching import AttributionPatching
 from mlxterp_engine.experiments.errors import BadInput, EngineError, RunCancelled, RunFailed
 from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
+from mlxterp_engine.experiments.patching import PatchCells, PatchEnds
 from mlxterp_engine.experiments.patchscope import Patchscope
 from mlxterp_engine.experiments.registry import (
     EXPERIMENTS,
@@ -32,10 +35,12 @@ from mlxterp_engine.experiments.tuned_lens import TunedLens
 __all__ = [
     "DEFAULT_MODEL",
     "EXPERIMENTS",
+    "ActivationPatching",
     "AnyPart",
     "AnyRequest",
     "Array",
     "Attention",
+    "AttributionPatching",
     "BadInput",
     "Contract",
     "EngineError",
@@ -48,6 +53,8 @@ __all__ = [
     "LogitLensRow",
     "Meta",
     "ModelCard",
+    "PatchCells",
+    "PatchEnds",
     "Patchscope",
     "Price",
     "Request",

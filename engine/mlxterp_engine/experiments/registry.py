@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mlxterp_engine.experiments.activation_patching import ActivationPatching
 from mlxterp_engine.experiments.attention import Attention
+from mlxterp_engine.experiments.attribution_patching import AttributionPatching
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
+from mlxterp_engine.experiments.patching import PatchCells, PatchEnds
 from mlxterp_engine.experiments.patchscope import Patchscope
 from mlxterp_engine.experiments.request import Request, check_choice
 from mlxterp_engine.experiments.trace import Trace
@@ -28,8 +31,10 @@ AnyRequest = (
     | Trace
     | Attention
     | Generate
+    | ActivationPatching
+    | AttributionPatching
 )
-AnyPart = LogitLensRow | GeneratedToken | LensStep | LensEvaluation
+AnyPart = LogitLensRow | GeneratedToken | LensStep | LensEvaluation | PatchEnds | PatchCells
 
 EXPERIMENTS: dict[str, type[Request]] = {
     request.__struct_config__.tag: request  # type: ignore[misc]

@@ -6,8 +6,10 @@ from collections.abc import Generator
 from typing import Any, Protocol
 
 from mlxterp_engine.experiments import (
+    ActivationPatching,
     AnyPart,
     Attention,
+    AttributionPatching,
     Generate,
     LogitLens,
     Patchscope,
@@ -21,7 +23,9 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques import (
+    activation_patching,
     attention,
+    attribution_patching,
     generate,
     logit_lens,
     patchscope,
@@ -56,4 +60,6 @@ TECHNIQUES: dict[type[Request], Technique] = {
     Trace: trace,
     Attention: attention,
     Generate: generate,
+    ActivationPatching: activation_patching,
+    AttributionPatching: attribution_patching,
 }

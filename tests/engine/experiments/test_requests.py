@@ -2,7 +2,9 @@
 
 from mlxterp_engine.experiments import (
     EXPERIMENTS,
+    ActivationPatching,
     Attention,
+    AttributionPatching,
     BadInput,
     Generate,
     LogitLens,
@@ -106,6 +108,8 @@ def test_every_experiment_is_known_by_the_name_of_its_file():
         "trace": Trace,
         "attention": Attention,
         "generate": Generate,
+        "activation-patching": ActivationPatching,
+        "attribution-patching": AttributionPatching,
     }
     assert known == EXPERIMENTS
     for name, request in EXPERIMENTS.items():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import (
+    ActivationPatching,
     Attention,
+    AttributionPatching,
     Generate,
     LogitLens,
     Patchscope,
@@ -35,5 +37,24 @@ EXAMPLES: dict[str, Request] = {
         intervention=["blocks.1.mlp_out=add:vector.npz*2.0"],
     ),
     "attention": Attention(model="glass-tiny", prompt=PROMPT, layers=[0, 3]),
+    "activation-patching": ActivationPatching(
+        model="glass-tiny",
+        clean="The 'cat' sat",
+        corrupt="The 'bat' sat",
+        answer="s",
+        wrong="e",
+        sites=["resid_pre,z,v"],
+        by_position=True,
+        layers=[1, 3],
+    ),
+    "attribution-patching": AttributionPatching(
+        model="glass-tiny",
+        clean="The 'cat' sat",
+        corrupt="The 'bat' sat",
+        answer="s",
+        wrong="e",
+        sites=["attn_out", "z"],
+        top=2,
+    ),
     "generate": Generate(model="glass-tiny", prompt=PROMPT, max_tokens=6, temperature=1.0, seed=5),
 }

@@ -30,6 +30,19 @@ _TRAINING: Mapping[str, Axes] = {
     "*": ("layer",),
 }
 
+_PATCHING: Mapping[str, Axes] = {
+    "*_ids": ("position",),
+    "z_pos_layers": ("z_layer",),
+    "z_pos": ("z_layer", "position", "head"),
+    "[zq]": ("layer", "head"),
+    "pattern": ("layer", "head"),
+    "[kv]": ("layer", "kv_head"),
+    "exact_*": ("exact",),
+    "resid_pre": _CELL,
+    "attn_out": _CELL,
+    "mlp_out": _CELL,
+}
+
 # Globs over the arrays' names; the first that matches counts.
 AXES: Mapping[str, Mapping[str, Axes]] = {
     "logit-lens": _LENS,
@@ -54,6 +67,8 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
         "top_*": ("rank",),
         "*": ("index",),
     },
+    "activation-patching": _PATCHING,
+    "attribution-patching": _PATCHING,
     "generate": {
         "prompt_ids": ("prompt_position",),
         "*": ("index",),
@@ -61,7 +76,7 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
 }
 
 # Arrays that say what the steps along an axis are.
-COORDINATES = {"layer": ("layer", "layers")}
+COORDINATES = {"layer": ("layer", "layers"), "z_layer": ("z_pos_layers",)}
 
 
 # Axes along which the prompt's tokens stand, and what their column is called.

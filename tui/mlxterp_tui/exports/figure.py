@@ -11,6 +11,7 @@ from mlxterp_engine.experiments.array import FORMATS
 from mlxterp_tui.exports.columns import columns
 from mlxterp_tui.exports.escaping import lines, quoted
 from mlxterp_tui.exports.lens_figure import CELL, lens_figure
+from mlxterp_tui.exports.patching_figure import patching_figure
 from mlxterp_tui.exports.training_figure import training_figure
 from mlxterp_tui.widgets.token_text import fit, legible
 
@@ -93,6 +94,8 @@ FIGURES: Mapping[str, Callable[[Result], str]] = {
     "train-ridge-lens": training_figure,
     "train-tuned-lens": training_figure,
     "attention": attention_figure,
+    "activation-patching": patching_figure,
+    "attribution-patching": patching_figure,
     "generate": generated_figure,
     "patchscope": patchscope_figure,
 }

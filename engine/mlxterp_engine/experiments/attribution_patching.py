@@ -1,0 +1,24 @@
+"""Attribution patching (Nanda 2023; Syed et al. 2023, arXiv 2310.10348): to first order."""
+
+from __future__ import annotations
+
+from mlxterp_engine.experiments.patching import Patching
+from mlxterp_engine.experiments.request import check_range
+
+
+class AttributionPatching(Patching, frozen=True, kw_only=True, tag="attribution-patching"):
+    """Estimate every cell of the denoising maps from one backward pass on the corrupt run.
+
+    steps: 1, the gradient at the corrupt run; more, its mean at so many points between both
+    prompts' embeddings (integrated gradients). top: how many cells of each map, the largest by
+    the estimate, are patched too, and as many of the others, drawn by the seed: to see how good
+    the estimate is, and what it misses.
+    """
+
+    steps: int = 1
+    top: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("steps", self.steps, 1, 1000)
+        check_range("top", self.top, 2, 1000)

@@ -1,0 +1,127 @@
+"""The cells of the maps that are asked for, and the order in which they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mlxterp_engine.experiments.patching import BY_POSITION, KINDS
+from mlxterp_engine.tracing.patching_rows import Cell
+from mlxterp_engine.tracing.sites import Site, SiteTable
+
+Z_POS = "z_pos"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cell, and where it stands in its map: [layer, at], of z_pos [row, position, head]."""
+
+    map: str
+    index: tuple[int, ...]
+    cell: Cell
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is swept: the maps by name, and for z_pos its blocks."""
+
+    maps: tuple[str, ...]
+    layers: tuple[int, ...] = ()
+
+
+def shape_of(sites: SiteTable, name: str, tokens: int, asked: Asked) -> tuple[int, ...]:
+    """[L, T], [L, H], [L, G] or [L', T, H]; H and G are those of the block that has most."""
+    if name == Z_POS:
+        heads = max(sites.heads_of(KINDS["z"], block) for block in asked.layers)
+        return len(asked.layers), tokens, heads
+    if name in BY_POSITION:
+        return sites.blocks, tokens
+    kind = KINDS[name]
+    having = [block for block in range(sites.blocks) if sites.has(kind, block)]
+    return sites.blocks, max(sites.heads_of(kind, block) for block in having)
+
+
+def places_of(sites: SiteTable, name: str, positions: Iterable[int], asked: Asked) -> list[Place]:
+    """All cells of a map that the model has, at these positions."""
+    kind = KINDS["z" if name == Z_POS else name]
+    blocks = asked.layers if name == Z_POS else range(sites.blocks)
+    having = [(row, b) for row, b in enumerate(blocks) if sites.has(kind, b)]
+    if name == Z_POS:
+        return [
+            Place(name, (row, p, head), Cell(Site(kind, b, (head,)), p))
+            for p in positions
+            for row, b in having
+            for head in range(sites.heads_of(kind, b))
+        ]
+    if name in BY_POSITION:
+        return [Place(name, (b, p), Cell(Site(kind, b), p)) for p in positions for _, b in having]
+    return [
+        Place(name, (b, head), Cell(Site(kind, b, (head,))))
+        for _, b in having
+        for head in range(sites.heads_of(kind, b))
+    ]
+
+
+def in_turns(
+    sites: SiteTable, asked: Asked, positions: Sequence[int], last: int, tokens_at_once: int
+) -> Iterator[list[Place]]:
+    """Groups that are computed together, what tells most first.
+
+    Columns by position, all their maps at once; then the maps by head, from blocks far apart to
+    those between; then heads by position. tokens_at_once: rows times tokens of a group, about.
+    """
+    columns = [name for name in asked.maps if name in BY_POSITION]
+    for position in positions:
+        places = [p for name in columns for p in places_of(sites, name, [position], asked)]
+        yield from _groups(places, tokens_at_once // (last + 1 - position))
+    suffix = last + 1 - min(positions, default=last)
+    for name in asked.maps:
+        if name not in columns and name != Z_POS:
+            groups = list(_groups(places_of(sites, name, (), asked), tokens_at_once // suffix))
+            yield from (groups[i] for i in far_apart_first(len(groups)))
+    if Z_POS in asked.maps:
+        for position in positions:
+            places = places_of(sites, Z_POS, [position], asked)
+            yield from _groups(places, tokens_at_once // (last + 1 - position))
+
+
+def grouped(
+    places: Iterable[Place], first: int, tokens: int, tokens_at_once: int
+) -> Iterator[list[Place]]:
+    """Any cells, those that run the same tokens together."""
+    by_start: dict[int, list[Place]] = {}
+    for place in places:
+        position = place.cell.position
+        by_start.setdefault(first if position is None else position, []).append(place)
+    for start, members in by_start.items():
+        yield from _groups(members, tokens_at_once // (tokens - start))
+
+
+def _groups(places: Sequence[Place], most: int) -> Iterator[list[Place]]:
+    """Even groups of at most so many; blocks that lie together stay together."""
+    if not places:
+        return
+    ordered = sorted(places, key=lambda place: place.cell.block)
+    count = -(-len(ordered) // max(most, 1))
+    for i in range(count):
+        yield ordered[i * len(ordered) // count : (i + 1) * len(ordered) // count]
+
+
+def column_order(clean: Sequence[int], corrupt: Sequence[int], first: int) -> list[int]:
+    """Positions from the first difference on: the last, those that differ, then far apart first."""
+    last = len(clean) - 1
+    differing = [p for p in range(first, last + 1) if clean[p] != corrupt[p]]
+    rest = [first + i for i in far_apart_first(last + 1 - first)]
+    return list(dict.fromkeys([last, *differing, *rest]))
+
+
+def far_apart_first(count: int) -> list[int]:
+    """0 … count − 1, every half of a half of a gap in its turn: 0, 4, 2, 6, 1, 3, 5, 7."""
+    step = 1
+    while step < count:
+        step *= 2
+    order: list[int] = []
+    while step:
+        order += [i for i in range(0, count, step) if i not in order]
+        step //= 2
+    return order

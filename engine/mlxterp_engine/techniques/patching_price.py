@@ -1,0 +1,84 @@
+"""What a sweep costs, and how much of it goes through the model at once."""
+
+from __future__ import annotations
+
+from mlxterp_engine.experiments import Price
+from mlxterp_engine.experiments.patching import KINDS
+from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.techniques.patching import COMPARED, Pair
+from mlxterp_engine.techniques.patching_cells import Z_POS, Asked, Place, column_order, in_turns
+from mlxterp_engine.tracing.resume import first_different
+
+SECONDS_AT_ONCE = 0.15  # of one evaluation: between two of them a run can be cancelled
+LEAST_TOKENS = 256  # of one evaluation: fewer keep a matrix product from its full speed
+BYTES_AT_ONCE = 128 << 20  # what the rows of one evaluation may hold beside the recorded runs
+BATCHED = 0.7  # a token's time among many, beside one of a short forward, measured
+TOLD = "resumption"
+
+
+def at_once(model: InterpretableModel, tokens: int, metric: str) -> int:
+    """Rows times tokens of one evaluation."""
+    by_time = int(SECONDS_AT_ONCE / max(model.pace.per_token * BATCHED / 2, 1e-9))
+    by_memory = BYTES_AT_ONCE // _bytes_per_token(model, tokens, metric)
+    return max(1, min(max(by_time, LEAST_TOKENS), by_memory))
+
+
+def _bytes_per_token(model: InterpretableModel, tokens: int, metric: str) -> int:
+    """Of a row, in float32: a block's inner arrays, its scores, keys and values, and logits."""
+    card = model.card
+    inner = 6 * card.d_model + 3 * card.d_mlp + 3 * card.heads * tokens
+    logits = 0 if metric == "logit-diff" else 3 * card.vocab_size
+    return 4 * (inner + 4 * card.kv_heads * card.d_head + logits)
+
+
+def price_of(model: InterpretableModel, asked: Asked, pair: Pair, metric: str) -> Price:
+    """Forward passes of the prompt, by time: the two runs, the checks, and each group's share."""
+    tokens = len(pair.clean.ids)
+    first = first_different(pair.clean.ids, pair.corrupt.ids)
+    order = column_order(pair.clean.ids, pair.corrupt.ids, first)
+    size = at_once(model, tokens, metric)
+    groups = in_turns(model.sites, asked, order, tokens - 1, size)
+    pace = model.pace
+    seconds = pace.seconds(2 * tokens) + pace.seconds(COMPARED * tokens) + 2 * pace.start
+    seconds += sum(_seconds(model, group, first, tokens) for group in groups)
+    return Price(seconds / pace.seconds(tokens), seconds, _bytes(model, asked, tokens))
+
+
+def price_of_attribution(
+    model: InterpretableModel, asked: Asked, pair: Pair, steps: int, top: int
+) -> Price:
+    """The two runs, a forward and a backward for each step, and the exact cells."""
+    tokens = len(pair.clean.ids)
+    first = first_different(pair.clean.ids, pair.corrupt.ids)
+    pace = model.pace
+    cells = 2 * top * len(asked.maps)
+    seconds = pace.seconds(2 * tokens) + 2 * steps * pace.seconds(tokens - first)
+    seconds += pace.seconds(COMPARED * tokens) + 2 * pace.start
+    seconds += len(asked.maps) * pace.start + BATCHED * pace.per_token * cells * (tokens - first)
+    return Price(seconds / pace.seconds(tokens), seconds, 3 * _bytes(model, asked, tokens))
+
+
+def _seconds(model: InterpretableModel, group: list[Place], first: int, tokens: int) -> float:
+    blocks = model.sites.blocks
+    told = vars(model).get(TOLD)  # not tried before it is needed: that takes the engine's thread
+    method = "suffix" if told is None else told.method
+    starts = {first if place.cell.position is None else place.cell.position for place in group}
+    count = tokens - min(starts) if method == "suffix" else tokens
+    depths = [blocks - (0 if method == "full" else place.cell.block) for place in group]
+    per_token = model.pace.per_token * BATCHED
+    return model.pace.start * max(depths) / blocks + per_token * count * sum(depths) / blocks
+
+
+def _bytes(model: InterpretableModel, asked: Asked, tokens: int) -> int:
+    """Both runs' recorded sites, what one evaluation holds, and the result."""
+    card = model.card
+    sizes = {
+        "attn.z": card.heads * card.d_head,
+        "attn.q": card.heads * card.d_head,
+        "attn.k": card.kv_heads * card.d_head,
+        "attn.v": card.kv_heads * card.d_head,
+        "attn.pattern": card.heads * tokens,
+    }
+    kinds = {KINDS["z" if name == Z_POS else name] for name in asked.maps}
+    recorded = sum(sizes.get(kind, card.d_model) for kind in kinds) + 2 * card.d_model
+    return 2 * 4 * card.layers * tokens * recorded + BYTES_AT_ONCE
