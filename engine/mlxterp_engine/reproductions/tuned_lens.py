@@ -9,6 +9,7 @@ attention sink, nor its last, which nothing follows, counts.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ from mlxterp_engine.experiments.train_lens import LensStep
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.lenses import folder, shelf
 from mlxterp_engine.lenses.capture import check_lens
-from mlxterp_engine.lenses.description import LensKind
+from mlxterp_engine.lenses.description import DESCRIPTION, LensKind
 from mlxterp_engine.lenses.evaluation import smoothed_unigram
 from mlxterp_engine.lenses.translators import Translators
 from mlxterp_engine.reproductions.claiming import Setting
@@ -217,8 +218,8 @@ def _fitted(
     try:
         result = yield from driven(steps, tally, f"training the {kind} lens", counts)
     finally:
-        if not any(place.iterdir()):
-            place.rmdir()
+        if not (place / DESCRIPTION).exists():  # stopped, with a checkpoint that no card goes on
+            shutil.rmtree(place, ignore_errors=True)
     return _Lens(place.name, result, folder.read(place)[1])
 
 
