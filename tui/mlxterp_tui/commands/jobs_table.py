@@ -32,7 +32,8 @@ def job_page(job: JobInfo) -> str:
         ["ended", _moment(job.ended)],
         ["took", _duration(job)],
     ]
-    return table([*lines, *([["reason", job.reason]] if job.reason else [])])
+    known = {"run": "" if job.run is None else str(job.run), "reason": job.reason}
+    return table([*lines, *([name, value] for name, value in known.items() if value)])
 
 
 def _line(job: JobInfo) -> list[str]:
