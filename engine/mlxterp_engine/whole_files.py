@@ -13,6 +13,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 # Folders that may not be opened, or file systems that cannot flush one.
@@ -27,8 +28,8 @@ def put_in_place(target: Path, permissions: int | None = None) -> Iterator[Path]
     A link is followed. permissions: such as 0o600; else those of what is replaced. Raises OSError.
     """
     target = Path(os.path.realpath(target))
-    name = f".{target.name[:_LONGEST_NAME]}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    temporary = target.with_name(name)
+    writer = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = target.with_name(f"{_prefix(target)}{writer}.tmp")
     try:
         yield temporary
         if (kept := permissions or _permissions(target)) is not None:
@@ -52,6 +53,13 @@ def write_whole(
             file.writelines(pieces)
 
 
+def sweep(target: Path) -> None:
+    """Remove what writers of this file left that were killed. For who knows that none writes."""
+    target = Path(os.path.realpath(target))
+    for path in target.parent.glob(f"{escape(_prefix(target))}*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def flush_folder(folder: Path) -> None:
     """Have the names in a folder on disk: what was renamed or made there stays so."""
     try:
@@ -59,6 +67,10 @@ def flush_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_FLUSH:
             raise
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name[:_LONGEST_NAME]}."
 
 
 def _permissions(path: Path) -> int | None:

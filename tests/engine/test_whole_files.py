@@ -8,7 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from mlxterp_engine.whole_files import put_in_place, write_whole
+from mlxterp_engine.whole_files import put_in_place, sweep, write_whole
 
 import pytest
 
@@ -123,9 +123,16 @@ write_whole(Path(sys.argv[1]), b"new" * 100_000)
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_kill_leaves_the_old_file(target, step):
-    process = subprocess.run([sys.executable, "-c", KILLED, target, step], timeout=60)
-    assert (process.returncode, target.read_bytes()) == (-9, b"old")
+@pytest.mark.parametrize("name", ["a.json", "a [very] *long* name? " + "n" * 100])
+def test_a_kill_leaves_the_old_file_and_what_else_it_leaves_can_be_swept_away(target, step, name):
+    path = target.rename(target.with_name(name))
+    other = path.with_name(".b.1-2.tmp")
+    other.touch()
+    process = subprocess.run([sys.executable, "-c", KILLED, path, step], timeout=60)
+    assert (process.returncode, path.read_bytes()) == (-9, b"old")
+    assert len(beside(path)) == 2
+    sweep(path)
+    assert beside(path) == [other.name]
 
 
 def test_two_who_write_one_file_do_not_take_it_from_each_other(target):

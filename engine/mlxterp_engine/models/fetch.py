@@ -27,7 +27,7 @@ from mlxterp_engine.models.download import CHUNK, Unreachable, download, sha256_
 from mlxterp_engine.models.hub import fetch_from_hub, snapshot
 from mlxterp_engine.models.package_index import has_pip, pip_settings, trust, wheel_address
 from mlxterp_engine.models.resolve import Located, resolve, wheel_target
-from mlxterp_engine.whole_files import put_in_place
+from mlxterp_engine.whole_files import put_in_place, sweep
 
 POLL = 0.1  # seconds between looks at another process
 
@@ -66,8 +66,7 @@ def fetch_wheel(entry: Entry, cache: Path) -> Iterator[Step]:
 
 def _sweep(target: Path) -> None:
     """Remove what a killed process left half-done; its .part stays and is resumed."""
-    for path in target.parent.glob(f".{target.name}.*.tmp"):
-        path.unlink()
+    sweep(target)
     for path in target.parent.glob(".fetch-*"):
         shutil.rmtree(path)
 

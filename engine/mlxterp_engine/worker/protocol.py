@@ -18,7 +18,7 @@ from mlxterp_engine.worker.tasks import Outcome, Task
 
 import msgspec
 
-VERSION = 2
+VERSION = 3
 MAX_FRAME = 1 << 30
 LENGTH = struct.Struct("<I")
 
