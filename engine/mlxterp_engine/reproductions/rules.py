@@ -71,4 +71,5 @@ def _between(limits: Range) -> str:
 
 
 def _to(limits: Range) -> str:
-    return f"{limits[0]:.3g} to {limits[1]:.3g}"
+    least, most = limits
+    return f"{least:.3g}" if least == most else f"{least:.3g} to {most:.3g}"

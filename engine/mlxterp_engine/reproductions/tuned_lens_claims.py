@@ -156,7 +156,7 @@ def _better(figures: Figures, setting: Setting) -> Claim:
         MORE_LAYERS,
         {
             "trained on, tokens": float(figures.training_tokens),
-            "of the paper's 65.5 million": figures.training_tokens / PAPER_TOKENS,
+            "of the paper's 65.5 million, %": 100 * figures.training_tokens / PAPER_TOKENS,
             "layers where it is not lower": named(np.flatnonzero(gap >= 0)),
             "least it is lower by, nats": float(-gap.max()),
             "median it is lower by, nats": float(-np.median(gap)),

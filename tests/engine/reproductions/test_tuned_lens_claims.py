@@ -154,7 +154,9 @@ def test_over_fitting_shows_as_held_out_over_training():
 def test_how_small_the_training_was_is_said():
     found = one("better", made_up())
     assert found.controls["trained on, tokens"] == 6350
-    assert found.controls["of the paper's 65.5 million"] == pytest.approx(6350 / 65.5e6, rel=1e-3)
+    share = found.controls["of the paper's 65.5 million, %"]
+    assert share == pytest.approx(100 * 6350 / 65.5e6, rel=1e-3)
+    assert "overlaps 1 (at every layer)" in found.rule
 
 
 def test_a_loss_that_rises_is_not_reproduced_and_one_that_wavers_goes_the_same_direction():
