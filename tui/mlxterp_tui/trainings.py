@@ -17,7 +17,7 @@ from mlxterp_engine.runlog.record import Recording, RunRecord
 from mlxterp_engine.worker.client import Job
 from mlxterp_engine.worker.protocol import ENDED, JobInfo
 from mlxterp_tui.folders import state_file
-from mlxterp_tui.panes.registry import TRAININGS
+from mlxterp_tui.panes.registry import RESUMABLE, TRAININGS
 
 import msgspec
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mlxterp_tui.panes.training_draft import Draft
 
 PAGE = "training"
-RESUMABLE = ("train-tuned-lens",)  # those that are made in steps
 
 
 class Trainings:

@@ -28,11 +28,12 @@ class Entry(NamedTuple):
         return getattr(import_module(f"mlxterp_tui.panes.{module}"), kind)()
 
 
-# Experiments that train a lens.
+# Experiments that train a lens; the resumable ones in steps, with checkpoints.
 TRAININGS = ("train-ridge-lens", "train-tuned-lens")
+RESUMABLE = ("train-tuned-lens",)
 
 PANES = (
-    Entry("lens", "Lens", "lens:LensPane", shows=("logit-lens",)),
+    Entry("lens", "Lens", "lens:LensPane", shows=("logit-lens", "tuned-lens")),
     Entry("lens-chart", "Trajectories", "lens_chart:LensChartPage", tab=False, home="lens"),
     Entry("lens-summary", "Figures", "lens_figures:LensFiguresPage", tab=False, home="lens"),
     Entry("patchscope", "Patchscope", "patchscope:PatchscopePage", ("patchscope",), False, "lens"),

@@ -16,6 +16,7 @@ from mlxterp_tui.drawn import Draw, Drawn
 from mlxterp_tui.keymap import bindings
 from mlxterp_tui.panes import training_chart, training_text
 from mlxterp_tui.panes.pane import Ended, Pane
+from mlxterp_tui.panes.registry import RESUMABLE
 from mlxterp_tui.panes.training_curves import Curves
 from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens.reader import CopyWanted
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_PAINTS = 0.5
 BESIDE = 100  # columns from which the table stands beside the chart
-BORDERS = 2
 TALL = 20  # rows from which there is room for all that is said
 
 EMPTY = """\
@@ -91,6 +91,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         self._subject = ""
         self._state: JobState | None = None
         self._reason = ""
+        self._going = ("", 0.0)
         self._curves = Curves()
         self._result: Result | None = None
         self._view, self._log = 0, True
@@ -146,6 +147,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         if info is None or self._state in ENDED:
             return
         self._state, self._reason, self.recorded_as = info.state, info.reason, info.run
+        self._going = (info.what, info.progress)
         self._paint_soon()
 
     def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
@@ -182,6 +184,9 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
     def _begin(self, experiment: str, subject: str) -> None:
         self._experiment, self._subject = experiment, subject
         self._curves, self._result, self._reason = Curves(), None, ""
+        self._going = ("", 0.0)
+        if experiment not in RESUMABLE:  # made in one go: there are no curves over steps
+            self._view = training_chart.DEPTH
 
     def _take(self, curves: Curves) -> None:
         """Curves that are whole. What was made without steps is shown over the depth."""
@@ -218,11 +223,10 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
 
     def _paint_lines(self) -> None:
         """The words, and the table's lines, as far as they changed."""
-        width = self.size.width - BORDERS
         for selector, draw in self._words.items():
-            rows = draw(width, 0).plain.count("\n") + 1 if draw(width, 0).plain else 0
+            text = draw(self.size.width, 0).plain
             words = self.query_one(selector, Drawn)
-            words.styles.height = rows
+            words.styles.height = text.count("\n") + 1 if text else 0
             words.redraw()
         self.query_one("#training-columns", Drawn).redraw()
         many = len(self._curves.layers)
@@ -252,7 +256,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
 
     def _draw_facts(self, width: int, height: int) -> Content:
         kept = "" if self.recorded_as is None else f"run {self.recorded_as}"
-        said = training_text.facts(self._curves, self._state, self._reason, kept)
+        said = training_text.facts(self._curves, self._state, self._reason, kept, self._going)
         return training_text.in_lines(said, width, self._rows_of_words)
 
     def _draw_verdicts(self, width: int, height: int) -> Content:

@@ -11,7 +11,7 @@ from mlxterp_tui.widgets.chart_canvas import Series
 from mlxterp_tui.widgets.chart_sheet import Chart
 
 KL = "KL(final ‖ lens), nats"
-EMPTY = "no step and no evaluation yet"
+EMPTY = "nothing is measured yet"
 
 
 class View(NamedTuple):

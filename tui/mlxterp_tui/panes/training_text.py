@@ -39,9 +39,21 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def facts(curves: Curves, state: JobState | None, reason: str = "", kept: str = "") -> list[Fact]:
-    """What is said above the chart, most important first. kept: what the log keeps of it."""
-    said = [_state(curves, state, reason)]
+def facts(
+    curves: Curves,
+    state: JobState | None,
+    reason: str = "",
+    kept: str = "",
+    going: tuple[str, float] = ("", 0.0),
+) -> list[Fact]:
+    """What is said above the chart, most important first.
+
+    kept: what the log keeps of it. going: what the job is at, in its own words, and how far, 0..1.
+    """
+    said = [_state(state, reason)]
+    what, share = going
+    if state == "running" and what and not what.startswith("step"):
+        said.append((f"{what} {bar(share, 8)} {share:.0%}", "bold"))
     if curves.latest is not None:
         said += _of_step(curves.latest, state)
     elif curves.steps and state == "done":
@@ -51,13 +63,11 @@ def facts(curves: Curves, state: JobState | None, reason: str = "", kept: str = 
     return said
 
 
-def _state(curves: Curves, state: JobState | None, reason: str) -> Fact:
+def _state(state: JobState | None, reason: str) -> Fact:
     if state is None:
         return "no training is shown", "$foreground-muted"
     sign, style = SIGNS[state]
     words = {"queued": "waiting for the engine", "failed": f"failed: {reason}"}.get(state, state)
-    if state == "running" and not curves.train:
-        words = "before its first step"
     return f"{sign} {words}", style
 
 
