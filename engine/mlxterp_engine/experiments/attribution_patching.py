@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.patching import Patching
 from mlxterp_engine.experiments.request import check_range
 
@@ -20,5 +21,10 @@ class AttributionPatching(Patching, frozen=True, kw_only=True, tag="attribution-
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.pairs is not None:
+            raise BadInput(
+                "attribution-patching takes one pair, clean and corrupt; activation-patching "
+                "takes pairs"
+            )
         check_range("steps", self.steps, 1, 1000)
         check_range("top", self.top, 2, 1000)

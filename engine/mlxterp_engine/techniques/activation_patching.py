@@ -32,12 +32,14 @@ from mlxterp_engine.techniques.patching_cells import (
     shape_of,
 )
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of, summed_up, worst
 from mlxterp_engine.techniques.patching_price import at_once, price_of
 from mlxterp_engine.tracing.patching_rows import Cell
 
 import numpy as np
 
 Maps = dict[str, np.ndarray]
+Sweep = tuple[Maps, list[tuple[Cell, float]]]
 Parts = Generator[PatchEnds | PatchCells | Step, None, Findings]
 
 
@@ -45,6 +47,8 @@ def check(model: InterpretableModel, request: ActivationPatching) -> None:
     """Answers are single tokens; the model has every site asked for in some block."""
     answers_of(model, request.answer, request.wrong)
     check_sites(model, request)
+    if request.pairs is not None:
+        check_alike(pairs_of(model, request), asked_of(model, request))
     if request.by_position:
         for layer in asked_of(model, request).layers:
             model.sites.parse(f"blocks.{layer}.attn.z")
@@ -58,13 +62,23 @@ def check_sites(model: InterpretableModel, request: Patching) -> None:
 
 
 def price(model: InterpretableModel, request: ActivationPatching, prompts: Prompts) -> Price:
-    pair = pair_of(model, request, prompts)
-    check_lengths(pair)
-    return price_of(model, asked_of(model, request), pair, request.metric)
+    asked = asked_of(model, request)
+    if request.pairs is None:
+        pair = pair_of(model, request, prompts)
+        check_lengths(pair)
+        return price_of(model, asked, pair, request.metric)
+    each = [price_of(model, asked, pair, request.metric) for pair in pairs_of(model, request)]
+    return Price(
+        sum(price.passes for price in each),
+        sum(price.seconds for price in each),
+        max(price.bytes for price in each),
+    )
 
 
 def run(model: InterpretableModel, request: ActivationPatching, prompts: Prompts) -> Parts:
     """The ends first, then cells as they are known; columns by position come whole."""
+    if request.pairs is not None:
+        return (yield from _of_pairs(model, request))
     pair = pair_of(model, request, prompts)
     asked = asked_of(model, request)
     yield Step(0, 1, "both runs")
@@ -82,6 +96,56 @@ def run(model: InterpretableModel, request: ActivationPatching, prompts: Prompts
         _headline(request, session, maps, tokens[0]),
         figures(session, maps),
     )
+
+
+def _of_pairs(model: InterpretableModel, request: ActivationPatching) -> Parts:
+    """Each pair in its turn; after each, the mean maps of those that are done."""
+    pairs, asked = pairs_of(model, request), asked_of(model, request)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in asked.maps}
+    ends: list[tuple[float, float]] = []
+    contracts = []
+    for number, pair in enumerate(pairs):
+        try:
+            session = open_pair(model, pair, kinds_of(asked), request.metric, request.direction)
+        except BadInput as error:
+            raise BadInput(f"pair {number + 1} of {request.pairs}: {error}") from None
+        steps = sweep(session, asked, request.metric)
+        maps, done = yield from _as_a_share(steps, number, len(pairs))
+        contracts.append(session.contracts(done))
+        ends.append((session.readout.clean, session.readout.corrupt))
+        for name, values in maps.items():
+            found[name].append(values)
+            if values.ndim == 2:
+                rows, at = (list(range(count)) for count in values.shape)
+                yield rectangle(name, rows, at, np.mean(found[name], axis=0, dtype=np.float32))
+    arrays = summed_up(found, ends)
+    if asked.layers:
+        arrays["z_pos_layers"] = np.array(asked.layers, dtype=np.int32)
+    texts = [["".join(p.tokens) for p in (pair.clean, pair.corrupt)] for pair in pairs]
+    means = {name: arrays[name] for name in asked.maps}
+    both = arrays["clean_metric"], arrays["corrupt_metric"]
+    words = f"{len(pairs)} pairs, mean {_ends_words(request, *map(float, both))}"
+    tokens = pairs[0].clean.tokens if len(pairs) == 1 else []
+    return Findings(
+        arrays,
+        worst(contracts),
+        {"pairs": texts, "method": model.resumption.method},
+        f"{words}; {_strongest(means, tokens)}",
+        _figures(float(both[0]), float(both[1]), means) | {"pairs": float(len(pairs))},
+    )
+
+
+def _as_a_share(
+    steps: Generator[PatchCells | Step, None, Sweep], number: int, count: int
+) -> Generator[Step, None, Sweep]:
+    """A pair's steps as shares of all pairs; its own cells are not told, means are."""
+    while True:
+        try:
+            part = next(steps)
+        except StopIteration as end:
+            return end.value
+        if isinstance(part, Step):
+            yield Step(number + part.done / part.total, count, "pairs")
 
 
 def ends_of(session: Session, pair: Pair) -> Maps:
@@ -113,9 +177,7 @@ def kinds_of(asked: Asked) -> list[str]:
     return list(dict.fromkeys(KINDS["z" if name == Z_POS else name] for name in asked.maps))
 
 
-def sweep(
-    session: Session, asked: Asked, metric: str
-) -> Generator[PatchCells | Step, None, tuple[Maps, list[tuple[Cell, float]]]]:
+def sweep(session: Session, asked: Asked, metric: str) -> Generator[PatchCells | Step, None, Sweep]:
     """Every map that is asked for; and the cells that were computed, with their effects.
 
     Before the first difference both runs are the same, so that a patch changes nothing: 0. NaN
@@ -170,7 +232,11 @@ def rectangle(name: str, rows: list[int], at: list[int], values: np.ndarray) -> 
 
 def figures(session: Session, maps: Maps) -> dict[str, float]:
     """clean and corrupt metric, and each map's largest effect by its size."""
-    found = {"clean_metric": session.readout.clean, "corrupt_metric": session.readout.corrupt}
+    return _figures(session.readout.clean, session.readout.corrupt, maps)
+
+
+def _figures(clean: float, corrupt: float, maps: Maps) -> dict[str, float]:
+    found = {"clean_metric": clean, "corrupt_metric": corrupt}
     for name, values in maps.items():
         if np.isfinite(values).any():
             found[f"{name}_most"] = float(values[most(values)])
@@ -186,17 +252,26 @@ def _headline(
     request: ActivationPatching, session: Session, maps: Maps, tokens: Sequence[str]
 ) -> str:
     """Both ends, and the strongest cell of the most telling map."""
-    ends = f"{session.readout.clean:.2f} clean, {session.readout.corrupt:.2f} corrupt"
-    words = f"{WORDS[request.metric]} {ends}"
-    telling = [n for n in ("z", "attn_out", "mlp_out", *maps) if n in maps]
-    name = next((n for n in telling if np.isfinite(maps[n]).any()), None)
+    ends = _ends_words(request, session.readout.clean, session.readout.corrupt)
+    return f"{ends}; {_strongest(maps, tokens)}"
+
+
+def _ends_words(request: Patching, clean: float, corrupt: float) -> str:
+    return f"{WORDS[request.metric]} {clean:.2f} clean, {corrupt:.2f} corrupt"
+
+
+def _strongest(maps: Maps, tokens: Sequence[str]) -> str:
+    """tokens: of the clean prompt; none where there are several."""
+    telling = [name for name in ("z", "attn_out", "mlp_out", *maps) if name in maps]
+    name = next((name for name in telling if np.isfinite(maps[name]).any()), None)
     if name is None:
-        return f"{words}; no cell could be computed"
+        return "no cell could be computed"
     where = most(maps[name])
     if name in BY_HEAD:
         place = f"{name} of head {where[0]}.{where[1]}"
     elif name in BY_POSITION:
-        place = f"{name} of block {where[0]} at {where[1]} {tokens[where[1]]!r}"
+        token = f" {tokens[where[1]]!r}" if tokens else ""
+        place = f"{name} of block {where[0]} at {where[1]}{token}"
     else:
         place = f"{name} {list(where)}"
-    return f"{words}; most: {place}, {maps[name][where]:.2f}"
+    return f"most: {place}, {maps[name][where]:.2f}"
