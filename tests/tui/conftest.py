@@ -11,10 +11,12 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # tests import `recorded_engine` from here
 
+from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
 
+from computing_engine import ComputingEngine
 from recorded_engine import RecordedEngine, Recording
 from textual.pilot import Pilot
 
@@ -102,6 +104,31 @@ def opened(recording: Recording) -> Open:
             screen = Screen(pilot, app, engine)
             if free is None and app.remembering.pane == "lens":
                 await screen.until(lambda: app.main.pane.contracts, "the first lens")
+            yield screen
+
+    return open_app
+
+
+@pytest.fixture(scope="session")
+def tiny() -> InterpretableModel:
+    """Four blocks; opens in a tenth of a second."""
+    return InterpretableModel("glass-tiny")
+
+
+@pytest.fixture
+def on_tiny(tiny: InterpretableModel) -> Open:
+    """The same on the tiny model, which computes what it is asked."""
+
+    @asynccontextmanager
+    async def open_app(
+        size: tuple[int, int] = (120, 40), log: RunLog | None = None, **arguments: str
+    ) -> AsyncIterator[Screen]:
+        engine = ComputingEngine(tiny, log)
+        arguments = {"model": "glass-tiny", **arguments}
+        app = MlxterpApp(AppArguments(**arguments), connect=engine.connect)  # type: ignore[arg-type]
+        async with app.run_test(size=size, notifications=True) as pilot:
+            screen = Screen(pilot, app, engine)
+            await screen.until(lambda: app.main.pane.contracts, "the first lens")
             yield screen
 
     return open_app

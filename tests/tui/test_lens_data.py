@@ -124,10 +124,10 @@ class TestRun:
         partial = replace(run, rows={1: run.rows[1]})
         assert rank_levels(partial, 0) == [None, None, 1.0]
 
-    def test_only_the_target_may_differ_between_runs_of_the_same_question(self, run):
-        assert run.asks_the_same(LogitLens(prompt="ab", target="b"))
-        assert not run.asks_the_same(LogitLens(prompt="ab", bos="on"))
-        assert not run.asks_the_same(None)
+    def test_another_question_about_the_same_tokens_keeps_the_place(self, run):
+        assert run.reads_the_same(LogitLens(prompt="ab", target="b", state="resid_mid"))
+        assert not run.reads_the_same(LogitLens(prompt="ab", bos="on"))
+        assert not run.reads_the_same(None)
 
     def test_rows_have_the_sites_addresses(self):
         assert [address(layer, "resid_post", 30) for layer in (-1, 7)] == [

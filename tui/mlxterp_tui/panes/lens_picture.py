@@ -78,6 +78,6 @@ def scale_of_difference(both: LensPair, view: LensView, beside: LensBeside) -> S
     found = lens_difference.differences(both, view.metric)
     what = f"this − {NAMES[beside.look.of]}" if beside.look.of else ""
     measured = found.metric.title.format(target=both.second.target or "")
-    pieces = [what, measured, lens_alignment.not_compared(both.places)]
+    pieces = [what, lens_alignment.not_compared(both.places), measured]
     ends = lens_difference.scale_words(found)
     return Scale(" · ".join(filter(None, pieces)), *ends, log=found.metric.log)

@@ -19,6 +19,7 @@ from mlxterp_tui.panes.lens_alignment import equal_at_front
 
 import msgspec
 
+READ = ("prompt", "model", "bos", "chat")
 RunState = Literal["empty", "waiting", "running", "done", "cancelled", "failed"]
 
 
@@ -63,11 +64,11 @@ class LensRun:
     def ended(self, state: RunState, reason: str = "") -> LensRun:
         return replace(self, state=state, reason=reason)
 
-    def asks_the_same(self, other: LogitLens | None) -> bool:
-        """Whether another request reads the same prompt by the same model in the same way."""
+    def reads_the_same(self, other: LogitLens | None) -> bool:
+        """Whether another request is about the same tokens of the same model."""
         if self.request is None or other is None:
             return False
-        return without_target(self.request) == without_target(other)
+        return all(getattr(self.request, name) == getattr(other, name) for name in READ)
 
     def goes_on_from(self, other: LensRun) -> int:
         """How many tokens it has in common with a run of the same question about another prompt:
@@ -141,10 +142,6 @@ class LensRun:
                 break
             first = layer
         return first
-
-
-def without_target(request: LogitLens) -> LogitLens:
-    return msgspec.structs.replace(request, target=None)
 
 
 def address(layer: int, state: State, layers: int) -> str:

@@ -204,7 +204,9 @@ class LensRuns(Pane):
     def _view_for(self, run: LensRun, before: LensRun) -> LensView:
         new_target = run.target not in (None, before.target)
         recalling, self._recalling = self._recalling, False
-        kept = before.asks_the_same(run.request)
+        if self.previewed and before.request is not None:
+            return self.view.for_typed(run, before)
+        kept = before.reads_the_same(run.request)
         view = self.view.for_run(run, kept, new_target and not recalling)
         return lens_memory.same_place(self._memory, run, view) if recalling else view
 

@@ -61,6 +61,12 @@ class LensView:
         last = Cell(run.last_layer, max(0, run.positions - 1))
         return replace(view, cursor=last, pinned=None)
 
+    def for_typed(self, run: LensRun, before: LensRun) -> LensView:
+        """While a prompt is typed the place is kept: at the last token, the cursor goes with it."""
+        at_end = self.cursor.pos == before.positions - 1
+        cursor = replace(self.cursor, pos=run.positions - 1) if at_end else self.cursor
+        return replace(self.for_run(run, True, False), cursor=within(cursor, run))
+
     def _metric_for(self, run: LensRun, new_target: bool) -> str:
         """A target that was just set is what the user wants to see; one that is gone is not."""
         if new_target:
