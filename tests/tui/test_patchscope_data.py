@@ -69,8 +69,8 @@ class TestQuestions:
         assert (asked.target_prompt, asked.target_position) == ("Syria: x", -1)
 
     def test_there_is_always_one_token_to_write(self):
-        assert ASKED.longer(-50).max_tokens == 1
-        assert ASKED.longer(5000).max_tokens == 1000
+        assert ASKED.lasting(-50).max_tokens == 1
+        assert ASKED.lasting(5000).max_tokens == 1000
 
 
 class TestWords:

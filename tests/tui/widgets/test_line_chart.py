@@ -118,7 +118,6 @@ class TestStrokes:
         canvas = drawn([line(1, 1), line(1, 1, name="b")], span(), span(), 3, 1, False)
         assert [canvas.character(column, 0) for column in range(3)] == ["1", "1", "1"]
 
-
     def test_series_beyond_the_colours_bear_their_marks(self):
         lines = [line(y, y, name=str(y)) for y in range(8)]
         canvas = drawn(lines, span(), span(most=7), 30, 8, True)

@@ -102,6 +102,7 @@ class PatchscopePage(Pane, can_focus=True):
         self.run = PatchscopeRun()
         self.question: PatchscopeQuestion | None = None
         self.readings: list[PatchscopeRun] = []
+        self._begin_with = PatchscopeQuestion("", 0)
         self._before: list[PatchscopeQuestion] = []
         self._next = PatchscopeRun()
         self._resting: Timer | None = None
@@ -153,8 +154,13 @@ class PatchscopePage(Pane, can_focus=True):
 
     def finish(self, result: Result) -> None:
         self._next = self._next.finished(result)
-        self.readings = [*self.readings, self._next][-MOST_READINGS:]
+        self._gather(self._next)
         self._take(self._next)
+
+    def _gather(self, run: PatchscopeRun) -> None:
+        """The newest last; what was read before moves to the end."""
+        others = [one for one in self.readings if one.request != run.request]
+        self.readings = [*others, run][-MOST_READINGS:]
 
     def end(self, state: Ended, reason: str) -> None:
         """What is on screen stays there where the new run came to nothing."""
@@ -166,9 +172,9 @@ class PatchscopePage(Pane, can_focus=True):
 
     def take_stored(self, stored: Stored) -> None:
         run = patchscope_run.stored_run(stored)
-        self.readings = [*self.readings, run][-MOST_READINGS:]
-        self._take(run)
         assert run.request is not None
+        self._gather(run)
+        self._take(run)
         self.question = question_of(run.request)
 
     def _take(self, run: PatchscopeRun) -> None:
@@ -242,7 +248,7 @@ class PatchscopePage(Pane, can_focus=True):
         if getattr(lens, "alert", ""):
             self.app.tell("the lens shows an edited run; a patchscope reads the plain one's state")
         self.app.main.prompt.text = run.request.prompt
-        question = self.question or PatchscopeQuestion("", 0)
+        question = self.question or self._begin_with
         self.ask(question.at_state(run.site(cursor.layer), cursor.pos), at_once=True)
 
     def read_words(self, words: str) -> None:
@@ -294,10 +300,10 @@ class PatchscopePage(Pane, can_focus=True):
     @tells_errors
     def action_max_tokens(self, words: str) -> None:
         most = whole_number("max-tokens", words, 1, patchscope_run.MOST_TOKENS)
-        self._change(lambda question: question.longer(most - question.max_tokens))
+        self._change(lambda question: question.lasting(most))
 
     def action_longer(self, tokens: int) -> None:
-        self._change(lambda question: question.longer(tokens))
+        self._change(lambda question: question.lasting(question.max_tokens + tokens))
 
     @tells_errors
     def action_undo(self) -> None:
@@ -329,10 +335,16 @@ class PatchscopePage(Pane, can_focus=True):
         return f"patchscope-{where}"
 
     def remembered(self) -> dict[str, Any]:
-        question = self.question
-        if question is None:
-            return {}
+        question = self.question or self._begin_with
         return {"target_prompt": question.target_prompt, "max_tokens": question.max_tokens}
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """The target prompt and the length of the last session, where they are such."""
+        text, tokens = remembered.get("target_prompt"), remembered.get("max_tokens")
+        if isinstance(text, str) and text:
+            self._begin_with = self._begin_with.in_prompt(text)
+        if isinstance(tokens, int):
+            self._begin_with = self._begin_with.lasting(tokens)
 
 
 def question_from_words(words: str) -> PatchscopeQuestion:

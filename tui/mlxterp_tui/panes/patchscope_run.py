@@ -21,6 +21,7 @@ from mlxterp_tui.setting import Setting
 
 RunState = Literal["empty", "waiting", "running", "done", "cancelled", "failed"]
 MOST_TOKENS = 1000
+OWN_CONTRACTS = ("patch_changes", "cache_equals_full")
 FIRST_BLOCK = "blocks.0.resid_pre"
 
 
@@ -89,8 +90,9 @@ class PatchscopeQuestion:
         """Another target prompt, over its last token."""
         return replace(self, target_prompt=text, target_position=-1)
 
-    def longer(self, tokens: int) -> PatchscopeQuestion:
-        return replace(self, max_tokens=min(MOST_TOKENS, max(1, self.max_tokens + tokens)))
+    def lasting(self, tokens: int) -> PatchscopeQuestion:
+        """Going on for so many tokens, as far as that can be asked."""
+        return replace(self, max_tokens=min(MOST_TOKENS, max(1, tokens)))
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ class PatchscopeRun:
 
     @property
     def contracts(self) -> dict[str, Contract]:
-        return self.result.meta.contracts if self.result else {}
+        """Its own first, then those of every run."""
+        found = self.result.meta.contracts if self.result else {}
+        return {name: found[name] for name in OWN_CONTRACTS if name in found} | found
 
     @property
     def source_position(self) -> int:

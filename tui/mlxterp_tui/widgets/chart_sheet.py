@@ -16,7 +16,7 @@ from rich.cells import cell_len
 LEAST_ROWS = 3  # of the lines themselves, before title and legend get any
 MARGIN = 2  # columns at the right for the signs of the lines' ends
 TICK_EVERY = 3  # rows
-WIDEST_NAME = 24
+WIDEST_NAME = 36
 VALUE = 5  # columns, so that the legend seldom moves
 PLAIN = Axis()
 
