@@ -51,6 +51,7 @@ class TestFollowing:
         async with on_tiny(log=log) as screen:
             await typed(screen, " the")
             assert screen.engine.said[-1] is None
+            assert len(screen.app.session.jobs) == 2  # the opening and the first lens
             await screen.press("enter")
             await screen.until(lambda: screen.engine.said[-1] is not None, "a recorded run")
             assert [line.prompt for line in log.lines()] == [

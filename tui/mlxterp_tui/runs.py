@@ -123,7 +123,7 @@ class Runs:
             if not pane.answers(request):
                 await pane.prepare()
                 pane.begin(request, self._app.session.card)
-                await self._show_in(pane, self._app.session.submit(request, None), "", True)
+                await self._show_in(pane, self._app.session.glance(request), "", True)
             await self._answer_beside(pane, None)
         except EngineError as error:
             pane.trouble = str(error)
@@ -153,7 +153,8 @@ class Runs:
             request, answer = wanted
             name, quiet = str(request.__struct_config__.tag), recording is None
             answer.begin(request, session.card)
-            outcome = await self._given(answer, session.submit(request, recording), name, quiet)
+            asked = session.glance(request) if quiet else session.submit(request, recording)
+            outcome = await self._given(answer, asked, name, quiet)
             answer.finish(cast(Result, outcome))
 
     async def _submitted(self, request: AnyRequest, recording: Recording) -> Job:

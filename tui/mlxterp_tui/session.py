@@ -114,6 +114,10 @@ class Session:
         """
         return await (await self._attached()).submit(task, recording=recording)
 
+    async def glance(self, task: Task) -> Job:
+        """The same in passing: no list of jobs has it, and nothing is kept of it."""
+        return await (await self._attached()).submit(task, recording=None, passing=True)
+
     async def estimate(self, task: Task) -> Price | None:
         """What it would cost; None where the engine can't say."""
         return await (await self._attached()).estimate(task)

@@ -88,14 +88,16 @@ class Answers:
         if call.out is not None:
             await self._check_out(call.task, call.out)
         price = self._price(call.task)
-        job = self._queue.submit(call.task, call.out, price, call.folder, call.recording)
+        job = self._queue.submit(
+            call.task, call.out, price, call.folder, call.recording, call.passing
+        )
         self._note(job)
         client.watch(Watching(job))
         return protocol.Accepted(job.id, job.price)
 
     def _note(self, job: Job) -> None:
         """Leave a trace of the job, in case that the engine dies before it ends."""
-        if not self._keeps:
+        if not self._keeps or job.passing:
             return
         try:
             self._kept.begin(job.info())

@@ -225,12 +225,14 @@ class Engine:
         out: str | None = None,
         recording: Recording | None = NOTHING_SAID,
         folder: str | None = None,
+        passing: bool = False,
     ) -> Job:
         """Queue a task; `out` is an absolute .npz path that the engine writes at the end.
 
         Raises BadInput when refused. The job's events begin at once. Relative paths in the
         task begin in `folder`, by default this process's working folder. recording: what the
-        research log keeps beside an experiment; None leaves nothing behind.
+        research log keeps beside an experiment; None leaves nothing behind. passing: in no list of
+        jobs, and not kept on disk.
         """
         job = Job("")
 
@@ -239,7 +241,7 @@ class Engine:
             self._jobs[job.id] = [job]
 
         place = folder or os.getcwd()
-        submit = protocol.Submit(seen_from(place, task), out, place, recording)
+        submit = protocol.Submit(seen_from(place, task), out, place, recording, passing)
         await self._ask(submit, protocol.Accepted, accepted)
         return job
 

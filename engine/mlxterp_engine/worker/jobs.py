@@ -63,8 +63,10 @@ class Job:
         price: Price | None,
         folder: str,
         recording: Recording | None,
+        passing: bool = False,
     ) -> None:
         self.id = id
+        self.passing = passing
         self.folder = folder
         self.recording = recording
         self.run: int | None = None
@@ -197,8 +199,9 @@ class JobQueue:
         price: Price | None = None,
         folder: str = "/",
         recording: Recording | None = None,
+        passing: bool = False,
     ) -> Job:
-        """Raises BadInput when too many wait already, or when the engine is stopping."""
+        """passing: in no list. Raises BadInput when too many wait already, or when the engine is stopping."""
         with self._changed:
             if self._stopped:
                 raise BadInput("the engine is stopping and takes no more jobs; try again")
@@ -207,7 +210,7 @@ class JobQueue:
                     f"{MOST_WAITING} jobs are waiting already; "
                     "cancel some: mlxterp-tui jobs cancel ID"
                 )
-            job = Job(self._ids.next(), task, out, price, folder, recording)
+            job = Job(self._ids.next(), task, out, price, folder, recording, passing)
             self._jobs[job.id] = job
             self._waiting.append(job)
             self._changed.notify_all()
@@ -322,9 +325,9 @@ class JobQueue:
             return self._jobs.get(job_id)
 
     def infos(self) -> list[JobInfo]:
-        """Newest first."""
+        """Newest first, those in passing left out."""
         with self._changed:
-            return [job.info() for job in reversed(self._jobs.values())]
+            return [job.info() for job in reversed(self._jobs.values()) if not job.passing]
 
     @property
     def busy(self) -> bool:
@@ -332,7 +335,8 @@ class JobQueue:
             return bool(self._running or self._waiting)
 
     def _forget_oldest(self) -> None:
-        """Keep the latest ended jobs, as far as number and bytes allow; always the last."""
+        """Keep the latest ended jobs, as far as number and bytes allow; always the last. Those in
+        passing go first."""
         ended = sorted((job for job in self._jobs.values() if job.over), key=_when_ended)
         total = sum(job.bytes for job in ended)
         while len(ended) > 1 and (len(ended) > self._most_ended or total > self._most_ended_bytes):
@@ -355,5 +359,5 @@ def _state_after(ending: Ending) -> tuple[JobState, str]:
             return "failed", reason
 
 
-def _when_ended(job: Job) -> float:
-    return job.ended or 0.0
+def _when_ended(job: Job) -> tuple[bool, float]:
+    return not job.passing, job.ended or 0.0

@@ -38,13 +38,15 @@ class Submit(msgspec.Struct, frozen=True, tag="submit"):
     """Queue a task. `out`: an absolute .npz path that the engine writes at the end.
 
     folder: where the task's relative paths begin. recording: what the log is to keep beside the
-    run; None leaves nothing behind. Tasks that are no experiments are never recorded.
+    run; None leaves nothing behind. Tasks that are no experiments are never recorded. passing: a
+    look in passing, as while a prompt is typed: it is in no list of jobs, and not kept on disk.
     """
 
     task: Task
     out: str | None = None
     folder: str = "/"
     recording: Recording | None = None
+    passing: bool = False
 
 
 class Estimate(msgspec.Struct, frozen=True, tag="estimate"):

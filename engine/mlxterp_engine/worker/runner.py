@@ -200,7 +200,7 @@ class Runner:
         return outcome
 
     def _keep(self, job: Job, ending: Ending) -> None:
-        if self._archive is None:
+        if self._archive is None or job.passing:
             return
         try:
             self._archive.end(job.ended_info(ending), ending)

@@ -166,7 +166,8 @@ class Server:
         for connection in self._connections:
             connection.wake()
         if self._worth_telling(job):
-            self._tell(JobChanged(job.info()))
+            if not job.passing:
+                self._tell(JobChanged(job.info()))
             self._reconsider_idleness()
         if job.over:
             reopen_when_large(self._log)

@@ -219,3 +219,23 @@ def test_an_end_that_no_frame_holds_is_refused_and_the_job_can_still_end(monkeyp
     assert job.state == "running"
     queue.end(job, Cancelled())
     assert bodies(job) == [Cancelled()]
+
+
+class TestInPassing:
+    """What is asked while a prompt is typed."""
+
+    def test_it_runs_like_any_other_and_is_in_no_list(self):
+        queue = JobQueue()
+        passing = queue.submit(TASK, passing=True)
+        listed = queue.submit(TASK)
+        assert [info.id for info in queue.infos()] == [listed.id]
+        assert queue.take() is passing
+
+    def test_it_is_forgotten_before_jobs_that_were_asked_for(self):
+        queue = JobQueue(most_ended=1)
+        asked = queue.submit(TASK)
+        passing = queue.submit(TASK, passing=True)
+        for job in (queue.take(), queue.take()):
+            queue.end(job, END)
+        assert queue.find(asked.id) is asked
+        assert queue.find(passing.id) is None
