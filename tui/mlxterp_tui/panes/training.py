@@ -78,7 +78,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
     #training-layers { height: 1fr; }
     TrainingPage.-beside #training-body { layout: horizontal; }
     TrainingPage.-beside #training-chart { width: 1fr; height: 1fr; margin: 0 2 0 0; }
-    TrainingPage.-beside #training-table { width: 58; height: 1fr; }
+    TrainingPage.-beside #training-table { width: 62; height: 1fr; }
     """
 
     app: MlxterpApp

@@ -57,16 +57,16 @@ class Curves:
 
     @classmethod
     def of_result(cls, result: Result) -> Curves:
-        """Without the history of the held-out means, its two ends are shown."""
+        """A ridge lens is fitted to squares and has no losses in nats: none are shown."""
         arrays = {name: array.tolist() for name, array in result.arrays.items()}
         curves = cls()
         curves.layers = arrays["layer"]
-        losses = arrays.get("train_loss", [])
-        curves.steps = len(losses) or int(result.meta.experiment.get("steps", 0))
+        losses = arrays["train_loss"] if "kl_tuned_lens" in arrays else []
+        curves.steps = len(losses)
         curves.train = [Row(step, row) for step, row in enumerate(losses, 1)]
         curves.logit = arrays["kl_logit_lens"]
         curves.unigram = _one(arrays.get("kl_unigram", math.nan))
-        curves.held_out = _history(arrays) or [Row(curves.steps, final_kl(arrays))]
+        curves.held_out = _history(arrays) or [Row(max(curves.steps, 1), final_kl(arrays))]
         curves.over_fitted = curves._over_fitted()
         return curves
 
