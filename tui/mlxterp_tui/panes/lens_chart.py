@@ -86,7 +86,8 @@ class LensChartPage(LensPage):
         """The other runs that the lens pane has, by what they are."""
         beside = self.lens.body.beside
         found = {NAMES[kind]: beside.run_of(kind) for kind in beside.there(self.lens.run)}
-        return {name: run for name, run in found.items() if run and run is not self.run}
+        asked = self.run.request
+        return {name: run for name, run in found.items() if run and run.request != asked}
 
     # Keys.
 

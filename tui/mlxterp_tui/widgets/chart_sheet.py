@@ -166,7 +166,7 @@ def _cross(lines: list[Row], chart: Chart, x: Span, y: Span, look: Look) -> None
     """A dotted line at the cursor, behind the lines, and a dot where it meets each of them."""
     assert chart.cursor is not None
     column = _cell(x, chart.cursor, len(lines[0]))
-    for line in lines[1::2]:
+    for line in lines[1::3]:
         if line[column].style == "axis":
             line[column] = Piece("┊" if look.blocks else "|", "cursor")
     if not look.coloured and len(chart.series) > 1:
