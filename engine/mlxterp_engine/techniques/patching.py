@@ -37,7 +37,7 @@ import numpy as np
 MOVED = (1e-2, 3e-1)
 STILL = (1e-5, 2e-2)
 CHANGES = ("resid_pre", "attn_out", "mlp_out", "attn.z")  # a saturated softmax hides q and k
-COMPARED = 4  # cells of each run that are computed by whole passes too
+COMPARED = 2  # cells at least that are computed by whole passes too; one of each kind of site
 
 
 @dataclass(frozen=True)
@@ -134,20 +134,16 @@ class Session:
         return float(self._moved[whole, everywhere][index])
 
     def _full_error(self) -> float | None:
-        """Everything patched in the first, the middle and the last block: the source's own run."""
-        sites = self.model.sites
-        blocks = range(sites.blocks)
-        having = [b for b in blocks if Site("resid_pre", b) in self.runs.source]
-        if not having:
+        """Every position patched at the middle block's input: the source's own run."""
+        site = Site("resid_pre", self.model.sites.blocks // 2)
+        if site not in self.runs.source:
             return None
-        cells = [Cell(Site("resid_pre", b)) for b in {having[0], having[len(having) // 2]}]
-        found = patched(self.model.net, self.model.anatomy, self.runs, cells, self.method)
-        return relative_error(found.logits, mx.repeat(self.runs.logits[1:], len(cells), axis=0))
+        found = patched(self.model.net, self.model.anatomy, self.runs, [Cell(site)], self.method)
+        return relative_error(found.logits, self.runs.logits[1:])
 
     def _resume_error(self, done: Sequence[tuple[Cell, float]]) -> float:
         """Some cells against whole passes, max|difference| of the metric / max|metric|."""
-        chosen = [done[i * (len(done) - 1) // max(COMPARED - 1, 1)] for i in range(COMPARED)]
-        chosen = list(dict(chosen).items())
+        chosen = list(dict(_spread(done)).items())
         whole = patched(
             self.model.net, self.model.anatomy, self.runs, [cell for cell, _ in chosen], "full"
         )
@@ -156,6 +152,15 @@ class Session:
         found = np.array([effect for _, effect in chosen]) * span + self.unpatched
         largest = np.abs([*expected, self.source, self.unpatched]).max()
         return float(np.abs(found - expected).max() / largest)
+
+
+def _spread(done: Sequence[tuple[Cell, float]]) -> list[tuple[Cell, float]]:
+    """A cell of each kind of site, and the last one: from front to back of the sweep."""
+    kinds: dict[str, list[tuple[Cell, float]]] = {}
+    for item in done:
+        kinds.setdefault(item[0].site.kind, []).append(item)
+    middle = [items[i * (len(items) - 1) // len(kinds)] for i, items in enumerate(kinds.values())]
+    return [*middle, done[-1]][: max(COMPARED, len(kinds))]
 
 
 def open_pair(

@@ -17,7 +17,7 @@ from mlxterp_engine.techniques.patching import Session
 from mlxterp_engine.techniques.patching_cells import Asked, shape_of
 from mlxterp_engine.techniques.patching_metric import Answers
 from mlxterp_engine.tracing.interventions import Edit, Operation
-from mlxterp_engine.tracing.resume import edited, suffix_start
+from mlxterp_engine.tracing.resume import Patched, edited, suffix_start
 from mlxterp_engine.tracing.sites import Site
 
 import mlx.core as mx
@@ -75,7 +75,7 @@ def _gradients(
             [*inputs, *edits],
             session.method,
         )
-        return measured(found.logits[0])
+        return measured(found)
 
     return mx.grad(run)(nothing)
 
@@ -109,20 +109,27 @@ def _between(session: Session, at: float, start: int) -> list[Edit]:
     return [Edit(site, lambda x: own + at * (other - own))]
 
 
-def _measure(session: Session, metric: str, answers: Answers) -> Callable[[mx.array], mx.array]:
-    """logits [vocab] -> the metric, lazily."""
+def _measure(session: Session, metric: str, answers: Answers) -> Callable[[Patched], mx.array]:
+    """A run of one row -> the metric, lazily."""
+    linear = session.readout.linear
+    if linear is not None:
+        return lambda found: linear(found.state)[0]
     if metric == "logit-diff":
-        return lambda logits: (logits[answers.answer] - logits[answers.wrong]).astype(mx.float32)
+        return lambda found: _logits(found)[answers.answer] - _logits(found)[answers.wrong]
     if metric == "prob":
-        return lambda logits: mx.softmax(logits.astype(mx.float32))[answers.answer]
+        return lambda found: mx.softmax(_logits(found))[answers.answer]
     clean = session.runs.logits[1].astype(mx.float32)
     log_p = clean - mx.logsumexp(clean)
 
-    def divergence(logits: mx.array) -> mx.array:
-        logits = logits.astype(mx.float32)
+    def divergence(found: Patched) -> mx.array:
+        logits = _logits(found)
         return (mx.exp(log_p) * (log_p - (logits - mx.logsumexp(logits)))).sum()
 
     return divergence
+
+
+def _logits(found: Patched) -> mx.array:
+    return found.logits[0].astype(mx.float32)
 
 
 def _contributions(session: Session, site: Site, gradient: mx.array, start: int) -> np.ndarray:

@@ -69,8 +69,8 @@ def readout(
     if metric == "logit-diff" and runs.ends is not None:
         assert answers.answer is not None
         assert answers.wrong is not None
-        states = runs.ends[:, -1]
-        linear = linear_difference(model.anatomy, answers.answer, answers.wrong, states)
+        tokens = answers.answer, answers.wrong
+        linear = linear_difference(model.anatomy, *tokens, runs.ends[:, -1], runs.logits)
     return Readout(float(ends[clean]), float(ends[1 - clean]), of_logits, linear)
 
 
