@@ -1,4 +1,4 @@
-"""What the cards pane looks like, with a true card: `pytest --snapshot-update` after looking."""
+"""What the cards pane looks like, with true cards: `pytest --snapshot-update` after looking."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ from textual.pilot import Pilot
 SMALL, MEDIUM = (80, 24), (120, 40)
 
 
+RECORDED = {
+    "logit-lens/20261121-084322": "logit_lens_card.json",
+    "tuned-lens/20261121-124605": "tuned_lens_card.json",
+}
+
+
 @pytest.fixture(autouse=True)
-def a_card_on_the_shelf(home, monkeypatch):
+def cards_on_the_shelf(home, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    folder = shelf.cards_folder() / "logit-lens" / "20261121-084322"
-    folder.mkdir(parents=True)
-    (folder / shelf.JSON).write_bytes((RECORDINGS / "logit_lens_card.json").read_bytes())
+    for place, recorded in RECORDED.items():
+        folder = shelf.cards_folder() / place
+        folder.mkdir(parents=True)
+        (folder / shelf.JSON).write_bytes((RECORDINGS / recorded).read_bytes())
     yield
     monkeypatch.undo()
     time.tzset()
@@ -70,3 +77,11 @@ def test_a_card_in_full(looks_the_same):
 
 def test_the_charts_at_the_end_of_a_card(looks_the_same):
     assert looks_the_same(MEDIUM, "enter", "G")
+
+
+def test_another_card_under_the_cursor(looks_the_same):
+    assert looks_the_same(MEDIUM, "j")
+
+
+def test_charts_of_several_curves(looks_the_same):
+    assert looks_the_same(MEDIUM, "j", "enter", "G", "pageup", "pageup")
