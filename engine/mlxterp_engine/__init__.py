@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlxterp_engine.experiments import (
+        ActivationPatching,
         Attention,
+        AttributionPatching,
         Generate,
         LogitLens,
         Patchscope,
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "ActivationPatching": "mlxterp_engine.experiments",
     "Attention": "mlxterp_engine.experiments",
+    "AttributionPatching": "mlxterp_engine.experiments",
     "Generate": "mlxterp_engine.experiments",
     "InterpretableModel": "mlxterp_engine.interpretable",
     "LogitLens": "mlxterp_engine.experiments",
@@ -63,7 +67,9 @@ _WHERE = {
 }
 
 __all__ = [
+    "ActivationPatching",
     "Attention",
+    "AttributionPatching",
     "Generate",
     "InterpretableModel",
     "LogitLens",
