@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mlxterp_engine.experiments import LogitLens, Result, Trace
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_tui.panes.lens_view import Cell
+from mlxterp_tui.panes.runs_tree import listing
 from mlxterp_tui.screens.comparison import LensComparison
 from mlxterp_tui.screens.reader import Reader
 
@@ -117,6 +119,26 @@ class TestList:
             later = add(1)
             await screen.until(lambda: listed(screen) == [later, first], "the run made elsewhere")
             assert screen.app.main.run_in_front == first
+
+    async def test_a_reading_that_takes_long_is_not_begun_anew_at_every_look(
+        self, opened, add, monkeypatch
+    ):
+        readings = []
+
+        def slowly(*question):
+            readings.append(question)
+            time.sleep(0.3)
+            return listing(*question)
+
+        monkeypatch.setattr("mlxterp_tui.panes.runs.LOOK", 0.05)
+        monkeypatch.setattr("mlxterp_tui.panes.runs.listing", slowly)
+        first = add()
+        async with opened() as screen:
+            await to_runs(screen)
+            readings.clear()
+            later = add(1)
+            await screen.until(lambda: listed(screen) == [later, first], "the run made elsewhere")
+            assert len(readings) <= 3  # two writings, and the look that was under way
 
     async def test_only_a_list_in_front_looks_for_runs_made_elsewhere(
         self, opened, add, monkeypatch

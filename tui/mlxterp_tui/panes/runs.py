@@ -71,6 +71,7 @@ class RunsPane(Pane):
         super().__init__(id="runs")
         self._search = ""
         self._listing = Listing([], [])
+        self._version: tuple[int, int] | None = None  # of the log, as it is listed or being read
         self._total = 0
         self._known: Known | None = None
         self._seen_jobs: object = None
@@ -149,7 +150,8 @@ class RunsPane(Pane):
             version = await self.app.logbook.ask(lambda log: log.version())
         except EngineError:
             return  # the list has said what ails the log
-        if version != self._listing.version:
+        if self._version not in (None, version):
+            self._version = version  # once: a reading that takes long must not be begun anew
             self.refill()
 
     @work(group="runs", exclusive=True)
@@ -176,7 +178,7 @@ class RunsPane(Pane):
 
     def _show(self, listing: Listing) -> None:
         at, self._wanted = self._wanted or self.run_id, None
-        self._listing = listing
+        self._listing, self._version = listing, listing.version
         if not self._search:
             self._total = len(listing.lines)
         ids = [entry.line.id for entry in listing.entries]
