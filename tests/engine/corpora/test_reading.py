@@ -162,6 +162,17 @@ def test_a_dataset_that_gives_no_texts_is_refused_in_one_sentence(tmp_path, rows
     assert "\n" not in str(refused.value)
 
 
+def test_nothing_heavy_is_loaded_before_it_is_asked_for():
+    code = (
+        "import sys, mlxterp_engine.corpora.reading\n"
+        "print([n for n in ('datasets', 'pandas', 'numpy', 'mlx') if n in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert answer.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
