@@ -134,3 +134,14 @@ async def test_the_target_prompt_and_the_length_are_remembered(opened):
         screen.app.main.pane_named("patchscope").recall({**kept, "target_prompt": 7})
         await read(screen)
         await screen.sees("up to 3 tokens")
+
+
+async def test_what_the_last_session_showed_does_not_take_the_place_of_the_cell(opened, log):
+    async with opened(log=log) as screen:
+        await read(screen)
+        await screen.sees("@4 in None")
+        await screen.app.remembering.keep()
+        assert "patchscope" in screen.app.remembering.snapshot().runs
+    async with opened(log=log) as screen:
+        await screen.press("escape", "j", "h", "v")
+        await screen.sees(" blocks.28.resid_post@3 in None")

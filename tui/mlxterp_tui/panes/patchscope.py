@@ -104,6 +104,7 @@ class PatchscopePage(Pane, can_focus=True):
         self.readings: list[PatchscopeRun] = []
         self._begin_with = PatchscopeQuestion("", 0)
         self._before: list[PatchscopeQuestion] = []
+        self._pending = False  # a question was changed and not yet asked
         self._next = PatchscopeRun()
         self._resting: Timer | None = None
         self._heading = Static(id="patchscope-heading")
@@ -140,6 +141,7 @@ class PatchscopePage(Pane, can_focus=True):
         return self.question.request(prompt, setting)
 
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
+        self._pending = False
         asked = request if isinstance(request, Patchscope) else None
         self._next = PatchscopeRun(asked, "waiting", layers=card.layers if card else 1)
 
@@ -175,7 +177,8 @@ class PatchscopePage(Pane, can_focus=True):
         assert run.request is not None
         self._gather(run)
         self._take(run)
-        self.question = question_of(run.request)
+        if not self._pending:
+            self.question = question_of(run.request)
 
     def _take(self, run: PatchscopeRun) -> None:
         self.run = run
@@ -261,7 +264,7 @@ class PatchscopePage(Pane, can_focus=True):
             return
         if self.question is not None:
             self._before = [*self._before, self.question][-MOST_READINGS:]
-        self.question = question
+        self.question, self._pending = question, True
         self._ask(at_once)
 
     def _ask(self, at_once: bool) -> None:
