@@ -41,6 +41,7 @@ def run(
     """In the end the lens is in its folder."""
     where = train_lens.lens_folder(model, request, "ridge")
     try:
+        yield Step(0, 1, f"the lens goes into {where}")
         text = yield from train_lens.read_text(model, request)
         found = yield from fitting(model, request, text)
         evaluation = yield from _measured(model, text, found)

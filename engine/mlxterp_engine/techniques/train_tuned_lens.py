@@ -45,6 +45,7 @@ def run(
     """Parts as they come; in the end the lens is in its folder."""
     where = train_lens.lens_folder(model, request, "tuned")
     try:
+        yield Step(0, 1, f"the lens goes into {where}")
         text = yield from train_lens.read_text(model, request)
         recipe = Recipe(request.steps, request.tokens_per_step, request.optimizer, request.seed)
         settings = _settings(model, request, text)

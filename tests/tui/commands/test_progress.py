@@ -59,3 +59,16 @@ def test_nothing_is_written_without_a_step():
     with Progress(stream) as progress:
         progress(Started([], []))
     assert stream.getvalue() == ""
+
+
+def test_a_stage_that_counts_in_its_words_is_still_a_line_for_each_ten_per_cent():
+    stream = io.StringIO()
+    progress = Progress(stream)
+    progress(Step(0, 40, "step 1 of 40"))
+    for step in range(1, 40):
+        progress(
+            Step(step, 40, f"step {step + 1} of 40, KL {9.5 - step / 8:.2f}, {40 - step} s left")
+        )
+    lines = stream.getvalue().splitlines()
+    assert [line.split(" %")[0].strip() for line in lines] == [str(n) for n in range(0, 100, 10)]
+    assert lines[2] == " 20 % step 9 of 40, KL 8.50, 32 s left"

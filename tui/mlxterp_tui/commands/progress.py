@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TextIO
 
@@ -10,6 +11,8 @@ from mlxterp_engine.worker.client import Progress as Event
 
 WIDTH = 30
 _CLEAR = "\r\x1b[K"
+# What changes from step to step within a stage: counts, losses, and from the first on the time.
+_NUMBERS = re.compile(r",.*|[\d.]+")
 
 
 class Progress:
@@ -45,8 +48,9 @@ class Progress:
             self._write(f"{_CLEAR}{'█' * full}{'░' * (WIDTH - full)} {per_cent:3} % {what}")
 
     def _line(self, what: str, per_cent: int) -> None:
-        if (what, per_cent // 10) != self._told and time.monotonic() >= self._quiet_until:
-            self._told = what, per_cent // 10
+        stage = _NUMBERS.sub("", what), per_cent // 10
+        if stage != self._told and time.monotonic() >= self._quiet_until:
+            self._told = stage
             self._write(f"{per_cent:3} % {what}\n")
 
     def _write(self, text: str) -> None:
