@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -35,7 +34,7 @@ from mlxterp_engine.runlog.record import NOTHING_SAID, Recording
 from mlxterp_engine.worker import launch, log_file, protocol
 from mlxterp_engine.worker.launch import Line, NoEngine
 from mlxterp_engine.worker.protocol import AnyCall, AnyNotice, AnyReply, EngineStatus, JobInfo
-from mlxterp_engine.worker.references import seen_from
+from mlxterp_engine.worker.references import seen_from, working_folder
 from mlxterp_engine.worker.tasks import Outcome, Task
 from mlxterp_engine.worker.wire import READ_AHEAD, FrameTooLong, read_frame
 
@@ -181,9 +180,12 @@ class Engine:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def attach(cls, start: bool = True) -> Engine:
-        """The background engine; without one, starts it, or raises NoEngine."""
-        return await cls._greet(lambda: launch.find(start), ATTACH_TRIES)
+    async def attach(cls, start: bool = True, any_version: bool = False) -> Engine:
+        """The background engine; without one, starts it, or raises NoEngine.
+
+        any_version: also one of another protocol, of which nothing but `shutdown` is to be asked.
+        """
+        return await cls._greet(lambda: launch.find(start), ATTACH_TRIES, any_version)
 
     @classmethod
     async def private(cls) -> Engine:
@@ -191,25 +193,29 @@ class Engine:
         return await cls._greet(launch.private, tries=1)
 
     @classmethod
-    async def _greet(cls, connect: Callable[[], Line], tries: int) -> Engine:
+    async def _greet(
+        cls, connect: Callable[[], Line], tries: int, any_version: bool = False
+    ) -> Engine:
         """An engine that answers. RunFailed when each of them hangs up."""
         line = await asyncio.to_thread(connect)
         streams = await asyncio.open_unix_connection(sock=line.socket, limit=READ_AHEAD)
         engine = cls(*streams, line)
-        if await engine._greeted():
+        if await engine._greeted(any_version):
             return engine
         if tries > 1:
-            return await cls._greet(connect, tries - 1)
+            return await cls._greet(connect, tries - 1, any_version)
         lost = await engine.lost
         raise RunFailed(lost.reason, lost.details)
 
-    async def _greeted(self) -> bool:
+    async def _greeted(self, any_version: bool) -> bool:
         """Whether the engine answers; false when it hung up. Raises when it is another version."""
         try:
             await self._ask(protocol.Hello(), protocol.Done)
         except EngineError:
             if self._listening.done():
                 return False
+            if any_version:
+                return True
             await self.close()
             raise
         return True
@@ -240,7 +246,7 @@ class Engine:
             job.id, job.price = reply.job, reply.price
             self._jobs[job.id] = [job]
 
-        place = folder or os.getcwd()
+        place = folder or working_folder()
         submit = protocol.Submit(seen_from(place, task), out, place, recording, passing)
         await self._ask(submit, protocol.Accepted, accepted)
         return job
@@ -262,7 +268,7 @@ class Engine:
     async def estimate(self, task: Task) -> Price | None:
         """What the task would cost on the open model; None when that can't be said."""
         return (
-            await self._ask(protocol.Estimate(seen_from(os.getcwd(), task)), protocol.Priced)
+            await self._ask(protocol.Estimate(seen_from(working_folder(), task)), protocol.Priced)
         ).price
 
     async def tokenize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.worker.tasks import Task
 
 import msgspec
@@ -21,6 +22,14 @@ def seen_from(folder: str, task: Task) -> Task:
         if (value := getattr(task, name, None)) is not None
     }
     return msgspec.structs.replace(task, **changed)
+
+
+def working_folder() -> str:
+    """BadInput where somebody took it away."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise BadInput("the folder that you are in is gone; go to another one") from None
 
 
 def _model(said: str, folder: str) -> str:

@@ -1,5 +1,5 @@
-from mlxterp_engine.experiments import LogitLens, TrainRidgeLens, TunedLens
-from mlxterp_engine.worker.references import seen_from
+from mlxterp_engine.experiments import BadInput, LogitLens, TrainRidgeLens, TunedLens
+from mlxterp_engine.worker.references import seen_from, working_folder
 from mlxterp_engine.worker.tasks import ListModels, OpenModel
 
 import pytest
@@ -62,3 +62,11 @@ def test_a_dataset_is_a_path_only_where_there_is_one(here, said, meant):
 def test_a_lens_without_a_slash_is_one_on_the_shelf(here, said, meant):
     seen = seen_from(str(here), TunedLens(prompt="a", lens=said))
     assert seen.lens == meant.format(here)
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(BadInput, match="the folder that you are in is gone"):
+        working_folder()
