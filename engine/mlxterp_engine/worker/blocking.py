@@ -37,9 +37,9 @@ class BlockingEngine:
             raise
 
     @classmethod
-    def attach(cls, start: bool = True) -> BlockingEngine:
-        """The background engine; without one, starts it, or raises NoEngine."""
-        return cls(lambda: Engine.attach(start))
+    def attach(cls, start: bool = True, any_version: bool = False) -> BlockingEngine:
+        """The background engine; without one, starts it, or raises NoEngine. See `Engine.attach`."""
+        return cls(lambda: Engine.attach(start, any_version))
 
     @classmethod
     def private(cls) -> BlockingEngine:

@@ -363,3 +363,10 @@ async def test_an_engine_of_another_version_is_refused_with_the_remedy(engine, m
     spoken = rf"protocol {protocol.VERSION} and this program 99.*engine restart"
     with pytest.raises(RunFailed, match=spoken):
         await Engine.attach(start=False)
+
+
+async def test_an_engine_of_another_version_can_still_be_stopped(engine, monkeypatch):
+    monkeypatch.setattr(protocol, "Hello", lambda: Hello(protocol=99))
+    async with await Engine.attach(start=False, any_version=True) as other:
+        await other.shutdown()
+    await engine.lost

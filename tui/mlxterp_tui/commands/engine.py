@@ -44,7 +44,7 @@ def _status(given: Namespace) -> int:
 
 def _stop(given: Namespace) -> int:
     try:
-        with BlockingEngine.attach(start=False) as engine:
+        with BlockingEngine.attach(start=False, any_version=True) as engine:
             engine.shutdown(given.force)
     except NoEngine:
         print("no engine is running")
