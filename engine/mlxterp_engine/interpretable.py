@@ -19,8 +19,15 @@ from mlxterp_engine.notebook.continuation import Continuation, Piece, pieces
 from mlxterp_engine.notebook.edits import Interventions, parted
 from mlxterp_engine.notebook.given_module import open_module, with_tokenizer
 from mlxterp_engine.notebook.lens_table import Predictions, lens_predictions, print_lens
-from mlxterp_engine.notebook.predictions import are_states, is_normed, predicted
-from mlxterp_engine.notebook.prompts import Prompt, listed, one_position, rows_of, some_layers
+from mlxterp_engine.notebook.predictions import are_states, predicted, refuse_normed
+from mlxterp_engine.notebook.prompts import (
+    Prompt,
+    listed,
+    one_position,
+    rows_of,
+    some_layers,
+    the_one,
+)
 from mlxterp_engine.notebook.views import ModuleView, Output, no_trace_open
 from mlxterp_engine.opening import PROBE_TOKENS, Parts, open_parts, probe_ids
 from mlxterp_engine.tracing.batches import forward_batch
@@ -257,15 +264,7 @@ class InterpretableModel:
     def _one_prompt(self, prompt: Prompt, bos: Bos = "auto", room: int = 0) -> list[int]:
         """The ids of what is one prompt, with room for so many more tokens in the context."""
         rows = rows_of(prompt, lambda text: self.encode(text, bos), self.card)
-        if len(rows) != 1:
-            raise BadInput(f"this reads one prompt and got {len(rows)}; call it for each")
-        most = self.card.context
-        if most and len(rows[0]) + room > most:
-            raise BadInput(
-                f"{len(rows[0])} tokens and {room} new ones are more than the {most} that "
-                f"{self.card.reference} reads; ask for {most - len(rows[0])} at most"
-            )
-        return rows[0]
+        return the_one(rows, self.card, room)
 
     # Predictions
 
@@ -298,12 +297,7 @@ class InterpretableModel:
         self, states: mx.array, top_k: int = 10, return_scores: bool = False
     ) -> list[Any]:
         """`get_token_predictions` of residual states [d_model] or [row, d_model]."""
-        rows = states if states.ndim > 1 else states[None]
-        if is_normed(rows, self.anatomy.final_norm):
-            raise BadInput(
-                "this state has been through the final norm already, which would be applied "
-                "twice; give its logits: get_token_predictions(model.project(state))"
-            )
+        refuse_normed(states, self.anatomy.final_norm)
         return self.predict_from_logits(self.unembed(states), top_k, return_scores)
 
     def predict_from_logits(

@@ -62,6 +62,15 @@ def _best(row: np.ndarray, k: int) -> list[tuple[int, float]]:
     return [(int(i), float(row[i])) for i in ids]
 
 
+def refuse_normed(states: mx.array, norm: Callable[[mx.array], mx.array] | None) -> None:
+    """BadInput for states [d_model] or [row, d_model] that are outputs of this norm."""
+    if is_normed(states if states.ndim > 1 else states[None], norm):
+        raise BadInput(
+            "this state has been through the final norm already, which would be applied "
+            "twice; give its logits: get_token_predictions(model.project(state))"
+        )
+
+
 def is_normed(rows: mx.array, norm: Callable[[mx.array], mx.array] | None) -> bool:
     """Whether every row looks like an output of this norm. rows [row, d_model].
 

@@ -57,6 +57,19 @@ def _check(ids: list[int], card: ModelCard) -> None:
         )
 
 
+def the_one(rows: Sequence[list[int]], card: ModelCard, room: int) -> list[int]:
+    """The only row. BadInput for several, and where so many new tokens do not fit behind it."""
+    if len(rows) != 1:
+        raise BadInput(f"this reads one prompt and got {len(rows)}; call it for each")
+    (row,) = rows
+    if card.context and len(row) + room > card.context:
+        raise BadInput(
+            f"{len(row)} tokens and {room} new ones are more than the {card.context} that "
+            f"{card.reference} reads; ask for {card.context - len(row)} at most"
+        )
+    return row
+
+
 def listed(ids: Sequence[int] | mx.array) -> list[int]:
     """One row of ids. BadInput for several."""
     values: Any = ids.tolist() if isinstance(ids, mx.array) else ids
