@@ -94,7 +94,7 @@ class TestEdits:
             await edited(screen, "edit blocks.1.mlp_out=scale:0")
             asked = len(screen.engine.asked)
             await screen.press("d")
-            await screen.sees("this − without edits")
+            await screen.sees("this − unedited")
             assert len(screen.engine.asked) == asked
             assert any("≠" in line for line in screen.lines)
 
@@ -143,7 +143,7 @@ class TestPinnedRun:
     async def test_differences_to_it_are_shown_beside_the_run_where_there_is_room(self, on_tiny):
         async with on_tiny(size=WIDE) as screen:
             await screen.press("escape", "P")
-            await screen.sees("this − the pinned run")
+            await screen.sees("this − pinned run")
             await command(screen, "ask The capital of all France is")
             await screen.sees("no counterpart")
             assert pane(screen).body.grids.has_class("-two")
@@ -167,7 +167,7 @@ class TestPinnedRun:
             await screen.press("escape", "P", "S")
             await screen.sees("resid_mid")
             await screen.press("d")
-            await screen.sees("this − the pinned run")
+            await screen.sees("this − pinned run")
 
     async def test_it_is_there_again_in_the_next_session(self, on_tiny, log):
         async with on_tiny(log=log) as screen:
@@ -193,7 +193,7 @@ class TestSecondPrompt:
     async def test_o_opens_a_second_line_and_both_grids_are_shown(self, on_tiny):
         async with on_tiny(size=WIDE) as screen:
             await self.second(screen, "The capital of Italy is")
-            await screen.sees("the second prompt: rank of the final token")
+            await screen.sees("second prompt: rank of the final token")
             await screen.sees("this: 'The capital of France is'")
 
     async def test_the_cursor_stands_at_one_place_in_both(self, on_tiny):

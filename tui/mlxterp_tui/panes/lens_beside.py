@@ -16,7 +16,7 @@ import msgspec
 
 Kind = Literal["clean", "pinned", "second"]
 NAMES: dict[Kind, str] = {
-    "clean": "without edits", "pinned": "the pinned run", "second": "the second prompt",
+    "clean": "unedited", "pinned": "pinned run", "second": "second prompt",
 }  # fmt: skip
 
 

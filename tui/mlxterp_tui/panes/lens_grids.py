@@ -26,7 +26,8 @@ class LensGrids(Horizontal):
     DEFAULT_CSS = """
     LensGrids { width: 1fr; height: 1fr; }
     LensGrids Vertical { width: 1fr; height: 1fr; }
-    #lens-caption { display: none; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    #lens-second-legend { padding: 0 0 0 1; }
+    #lens-caption { display: none; padding: 0 1; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     #lens-two { display: none; margin: 0 0 0 1; }
     LensGrids.-two #lens-two, LensGrids.-two #lens-caption { display: block; }
     """

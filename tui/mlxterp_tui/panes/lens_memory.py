@@ -96,8 +96,11 @@ def view_of(memory: LensMemory) -> LensView:
 
 
 def same_place(memory: LensMemory, run: LensRun, view: LensView) -> LensView:
-    """The remembered cursor and pin, where it is the remembered prompt."""
-    if run.request is None or run.request.prompt != memory.prompt or memory.cursor is None:
+    """The remembered cursor and pin, where it is the remembered prompt and model."""
+    asked = run.request
+    if asked is None or (asked.prompt, asked.model) != (memory.prompt, memory.model):
+        return view
+    if memory.cursor is None:
         return view
     pinned = within(Cell(*memory.pinned), run) if memory.pinned else None
     return view.moved(within(Cell(*memory.cursor), run)).pinned_at(pinned)
