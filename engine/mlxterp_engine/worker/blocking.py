@@ -38,7 +38,7 @@ class BlockingEngine:
 
     @classmethod
     def attach(cls, start: bool = True, any_version: bool = False) -> BlockingEngine:
-        """The background engine; without one, starts it, or raises NoEngine. See `Engine.attach`."""
+        """The background engine, as `Engine.attach` gives it."""
         return cls(lambda: Engine.attach(start, any_version))
 
     @classmethod

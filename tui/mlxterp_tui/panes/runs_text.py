@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
+from mlxterp_engine.experiments import EXPERIMENTS
 from mlxterp_engine.runlog.record import RunLine, RunRecord
 from mlxterp_tui.amounts import price_in_words, seconds, size
 from mlxterp_tui.contract_words import WORDS
@@ -14,6 +16,8 @@ from mlxterp_tui.token_text import quoted
 from mlxterp_tui.widgets.contract_strip import short
 from mlxterp_tui.widgets.token_text import legible
 
+import msgspec
+from msgspec import NODEFAULT
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
@@ -238,12 +242,28 @@ def _failed_contracts(record: RunRecord) -> list[Content]:
 
 def _asked(record: RunRecord) -> Content:
     rows = [_row("prompt", _prompt(record).plain)] if record.request.get("prompt") else []
-    rows += [
-        _row(name, _value(value))
-        for name, value in record.request.items()
-        if name not in SHARED and DEFAULTS.get(name) != value
-    ]
+    rows += [_row(name, _value(value)) for name, value in _chosen(record).items()]
     return _lines(rows)
+
+
+def _chosen(record: RunRecord) -> dict[str, Any]:
+    """What was asked other than by default."""
+    defaults = _defaults(record.request["name"])
+    return {
+        name: value
+        for name, value in record.request.items()
+        if name not in SHARED and (name not in defaults or defaults[name] != value)
+    }
+
+
+@cache
+def _defaults(experiment: str) -> dict[str, Any]:
+    """By field, where there is one; a card's, and those of what is unknown here, are shared."""
+    if experiment not in EXPERIMENTS:
+        return DEFAULTS
+    fields = msgspec.structs.fields(EXPERIMENTS[experiment])
+    made = {f.name: f.default_factory() for f in fields if f.default_factory is not NODEFAULT}
+    return made | {f.name: f.default for f in fields if f.default is not NODEFAULT}
 
 
 def _model(record: RunRecord) -> Content:
@@ -285,8 +305,8 @@ def _parameters(record: RunRecord) -> list[Content]:
     found = [Content.styled(short_model(str(request.get("model", ""))), "$foreground-muted")]
     return found + [
         Content.styled(f"{name} {_value(value)}", "$foreground-muted")
-        for name, value in request.items()
-        if name not in SHARED and DEFAULTS.get(name) != value and value not in (None, "")
+        for name, value in _chosen(record).items()
+        if value not in (None, "")
     ]
 
 
