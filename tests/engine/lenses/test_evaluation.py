@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 LAYERS = 4
-VOCAB = 512
 
 
 @pytest.fixture(scope="module")
