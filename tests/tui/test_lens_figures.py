@@ -53,3 +53,12 @@ async def test_rows_that_come_are_taken_in(opened):
         await screen.sees("of 31 rows known")
         screen.engine.release()
         await screen.until(lambda: "rows known" not in screen.text, "all rows")
+
+
+async def test_F_and_C_go_from_page_to_page(opened):
+    async with opened() as screen:
+        await shown(screen)
+        await screen.press("C")
+        await screen.sees("over the layers")
+        await screen.press("F")
+        await screen.sees("by layer")
