@@ -70,7 +70,7 @@ BACKWARD = 3  # what a training step costs beside its unembeddings: there, back,
 
 class Size(NamedTuple):
     """texts, tokens: of held-out passages, each so long. few: of them, for what costs more a
-    text. steps: of training, each on one sequence. transfer_rows, directions: how many."""
+    text. steps: of training, each on one sequence. transfer_rows, directions, facts: how many."""
 
     texts: int
     tokens: int
@@ -78,10 +78,11 @@ class Size(NamedTuple):
     steps: int
     transfer_rows: int
     directions: int
+    facts: int
 
 
-FULL = Size(texts=20, tokens=64, few=6, steps=40, transfer_rows=8, directions=16)
-FAST = Size(texts=6, tokens=24, few=3, steps=2, transfer_rows=5, directions=8)
+FULL = Size(texts=20, tokens=64, few=6, steps=40, transfer_rows=8, directions=16, facts=8)
+FAST = Size(texts=6, tokens=24, few=3, steps=2, transfer_rows=5, directions=8, facts=3)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def plan(model: InterpretableModel, task: Reproduce) -> Plan:
         "dtype": task.dtype,
     }
     ridge, tuned = TrainRidgeLens(**same), TrainTunedLens(**same)
-    return Plan(size, length, held_out, ridge, tuned, list(FACTS), task)
+    return Plan(size, length, held_out, ridge, tuned, list(FACTS[: size.facts]), task)
 
 
 def price(model: InterpretableModel, plan: Plan) -> Price:

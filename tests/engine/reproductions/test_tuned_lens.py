@@ -56,7 +56,7 @@ def arrays(made) -> dict[str, np.ndarray]:
 def test_the_trainings_and_the_factual_prompts_are_runs_under_the_card(made):
     with RunLog.open() as log:
         names = [log.record(run).request["name"] for run in made.card.runs]
-    facts = len(tuned_lens.FACTS)
+    facts = tuned_lens.FAST.facts
     assert names == [
         "train-ridge-lens",
         "train-tuned-lens",

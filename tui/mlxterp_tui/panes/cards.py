@@ -128,6 +128,8 @@ list; o goes to the runs.
         self._show()
 
     def _show(self) -> None:
+        if not self.size.width:
+            return  # not laid out yet; on_resize comes
         glance = self.query_one("#cards-glance", VerticalScroll)
         width = max(20, self.size.width - BESIDE_GLANCE)
         self.query_one("#cards-shown", Static).update(self._glance(width, glance.size.height))
