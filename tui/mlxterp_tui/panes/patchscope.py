@@ -87,11 +87,11 @@ class PatchscopePage(Pane, can_focus=True):
     #patchscope-target { max-height: 4; margin: 0 0 0 9; }
     #patchscope-said { height: auto; max-height: 8; margin: 1 0; padding: 0 1 0 9; }
     #patchscope-below { height: 1fr; layout: vertical; }
-    #patchscope-best { height: auto; max-height: 12; width: 1fr; }
+    #patchscope-best { height: auto; max-height: 6; width: 1fr; }
     #patchscope-readings { height: 1fr; margin: 1 0 0 0; text-wrap: nowrap; text-overflow: ellipsis;
         color: $foreground-muted; }
     PatchscopePage.-beside #patchscope-below { layout: horizontal; }
-    PatchscopePage.-beside #patchscope-best { width: 46; }
+    PatchscopePage.-beside #patchscope-best { width: 46; max-height: 12; }
     PatchscopePage.-beside #patchscope-readings { width: 1fr; margin: 0 0 0 4; height: 1fr; }
     """
 
