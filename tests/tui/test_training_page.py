@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlxterp_engine.experiments import Price
+from mlxterp_engine.experiments import Price, TrainRidgeLens
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_engine.worker.protocol import Failed, Finished
@@ -137,6 +137,49 @@ async def test_x_in_the_lens_stops_the_lens_and_never_the_training(opened):
         await screen.sees("step 20 of 40")
         await screen.press("1", "x")
         assert all(not job._cancelled.is_set() for job in screen.engine._jobs.values())
+
+
+RESUMED = msgspec.structs.replace(script.REQUEST, resume=True)
+
+
+@pytest.fixture
+def resumable(recording):
+    """What the engine tells of the training when it goes on from step 20."""
+    end = Finished(script.result(recording.card))
+    return RecordedRun(RESUMED, PRICE, [*script.parts(), end])
+
+
+@pytest.mark.parametrize("where", ["page", "jobs"])
+async def test_r_goes_on_with_a_training_that_was_stopped(opened, log, recording, resumable, where):
+    async with opened(log=log) as screen:
+        screen.engine.recording = msgspec.structs.replace(
+            recording, runs=[*recording.runs, resumable]
+        )
+        await training(screen)
+        await screen.sees("step 20 of 40")
+        await screen.press("x")
+        await screen.sees("– cancelled")
+        if where == "jobs":
+            await screen.press("2")
+            await screen.until(lambda: screen.app.main.pane_name == "jobs")
+            await screen.pilot.pause()
+        screen.engine._free = None
+        await screen.press("r")
+        await screen.sees("✓ done")
+        assert screen.engine.asked[-1] == RESUMED
+        assert screen.engine.said[-1].parent == 2  # the run that was stopped; 1 is the lens
+
+
+async def test_a_ridge_lens_has_nothing_to_go_on_from(opened, log, recording):
+    run = log.begin(TrainRidgeLens(), Said(), PRICE, model=recording.card)
+    log.cancelled(run, [script.evaluation(0)])
+    async with opened(log=log) as screen:
+        await screen.press("escape")
+        await screen.command(f"show {run}")
+        await screen.sees("– cancelled")
+        await screen.press("r")
+        await screen.until(lambda: screen.notices)
+        assert "a ridge lens is fitted in one go" in screen.notices[-1]
 
 
 async def test_keys_that_mean_nothing_now_say_what_would(opened):

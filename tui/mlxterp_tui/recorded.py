@@ -15,7 +15,7 @@ from mlxterp_engine.experiments import (
     request_from,
 )
 from mlxterp_engine.runlog.record import Recording, RunRecord
-from mlxterp_engine.runlog.replay import request_of
+from mlxterp_engine.runlog.replay import afresh, request_of
 from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes import runs_text
 from mlxterp_tui.panes.pane import Pane
@@ -220,8 +220,8 @@ class Recorded:
 
 
 def asked_by(record: RunRecord) -> AnyRequest:
-    """The request as it was asked."""
-    parameters = dict(record.request)
+    """The request as it was asked, from the beginning."""
+    parameters = afresh(record)
     return request_from(str(parameters.pop("name")), parameters)
 
 

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
-from mlxterp_engine.experiments import BadInput, EngineError, Result, RunCancelled
+from mlxterp_engine.experiments import AnyRequest, BadInput, EngineError, Result, RunCancelled
 from mlxterp_engine.runlog.record import Recording, RunRecord
 from mlxterp_engine.worker.client import Job
 from mlxterp_engine.worker.protocol import ENDED, JobInfo
@@ -22,10 +22,9 @@ from mlxterp_tui.panes.registry import RESUMABLE, TRAININGS
 import msgspec
 
 if TYPE_CHECKING:
-    from mlxterp_engine.experiments.train_lens import TrainLens
     from mlxterp_tui.app import MlxterpApp
     from mlxterp_tui.panes.training import TrainingPage
-    from mlxterp_tui.panes.training_draft import Draft
+    from mlxterp_tui.panes.training_draft import Draft, Training
 
 PAGE = "training"
 
@@ -60,7 +59,7 @@ class Trainings:
         form = TrainingForm(draft, self._setting, self._app.session.estimate, self._keep)
         self._app.push_screen(form, self._filled)
 
-    def _filled(self, request: TrainLens | None) -> None:
+    def _filled(self, request: Training | None) -> None:
         if request is not None:
             self.begin(request)
 
@@ -74,7 +73,7 @@ class Trainings:
         text = json.dumps(dict(draft)).encode()
         self._app.run_worker(asyncio.to_thread(_write_draft, text), group="draft", exclusive=True)
 
-    def begin(self, request: TrainLens, parent: int | None = None) -> asyncio.Future[int | None]:
+    def begin(self, request: AnyRequest, parent: int | None = None) -> asyncio.Future[int | None]:
         """Hand it to the engine and show its page. Comes to its number in the log."""
         ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         recording = Recording(parent=parent, hypothesis=self._app.hypothesis)
@@ -96,10 +95,10 @@ class Trainings:
         self._start(self._resume(record, job))
 
     async def _begin(
-        self, request: TrainLens, recording: Recording, ended: asyncio.Future[int | None]
+        self, request: AnyRequest, recording: Recording, ended: asyncio.Future[int | None]
     ) -> None:
         try:
-            job = await self._app.session.submit(request, recording)  # type: ignore[arg-type]
+            job = await self._app.session.submit(request, recording)
             if recording.hypothesis:
                 self._app.hypothesis = ""
             await self._follow(job, str(request.__struct_config__.tag), request.subject)
@@ -130,7 +129,7 @@ class Trainings:
         request = request_from(str(parameters.pop("name")), parameters)
         recording = Recording(parent=record.id)
         ended = asyncio.get_running_loop().create_future()
-        await self._begin(cast("TrainLens", request), recording, ended)
+        await self._begin(request, recording, ended)
 
     # Following.
 

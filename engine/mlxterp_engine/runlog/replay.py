@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mlxterp_engine.experiments import (
     EXPERIMENTS,
     AnyRequest,
@@ -26,7 +28,7 @@ def request_of(record: RunRecord) -> AnyRequest:
             f"run {record.id} was of a model made in Python ({record.model.reference}), which "
             "can't be opened from here; run it again where that model is"
         )
-    parameters = dict(record.request)
+    parameters = afresh(record)
     name = parameters.pop("name")
     if name not in EXPERIMENTS and name != CARD:  # of a card, `request_from` says more
         raise BadInput(
@@ -38,6 +40,13 @@ def request_of(record: RunRecord) -> AnyRequest:
         if device in DEVICE_CHOICES:
             parameters["device"] = device
     return request_from(name, parameters)
+
+
+def afresh(record: RunRecord) -> dict[str, Any]:
+    """Its request from the beginning: a training neither goes on from a checkpoint nor writes
+    over the lens that it made."""
+    kept = ("resume", "out_dir")
+    return {name: value for name, value in record.request.items() if name not in kept}
 
 
 def check_same_model(record: RunRecord, card: ModelCard) -> None:

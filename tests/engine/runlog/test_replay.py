@@ -1,6 +1,6 @@
 """What is asked when a run is run again."""
 
-from mlxterp_engine.experiments import BadInput, RunFailed
+from mlxterp_engine.experiments import BadInput, RunFailed, TrainTunedLens
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.replay import check_same_model, request_of
 
@@ -30,6 +30,11 @@ def test_a_run_whose_model_never_opened_is_asked_as_it_was(log):
     record = log.record(log.begin(request()))
     assert request_of(record) == request()
     check_same_model(record, CARD)
+
+
+def test_a_training_begins_again_and_does_not_write_over_the_lens_that_it_made(log):
+    asked = TrainTunedLens(steps=9, out_dir="/lenses/mine", resume=True)
+    assert request_of(kept(log, asked)) == TrainTunedLens(steps=9, device="cpu")
 
 
 def test_a_model_that_only_python_had_can_not_be_opened_from_here(log):

@@ -94,7 +94,8 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         self._going = ("", 0.0)
         self._curves = Curves()
         self._result: Result | None = None
-        self._view, self._log = 0, True
+        self._views = {True: 0, False: training_chart.DEPTH}
+        self._log = True
         self._waiting: Timer | None = None
         self._heading = Drawn(self._draw_heading, id="training-header")
 
@@ -185,17 +186,22 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         self._experiment, self._subject = experiment, subject
         self._curves, self._result, self._reason = Curves(), None, ""
         self._going = ("", 0.0)
-        if experiment not in RESUMABLE:  # made in one go: there are no curves over steps
-            self._view = training_chart.DEPTH
 
     def _take(self, curves: Curves) -> None:
-        """Curves that are whole. What was made without steps is shown over the depth."""
+        """Curves that are whole."""
         self._curves = curves
-        if not curves.has_history:
-            self._view = training_chart.DEPTH
         self._paint()
 
     # What is shown.
+
+    @property
+    def _view(self) -> int:
+        """One for trainings in steps; those in one go begin with the depth."""
+        return self._views[self._experiment in RESUMABLE]
+
+    @_view.setter
+    def _view(self, view: int) -> None:
+        self._views[self._experiment in RESUMABLE] = view
 
     @property
     def _layers(self) -> LongList:
@@ -332,12 +338,12 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         return super().suggested_name() if self.run_id else "training"
 
     def remembered(self) -> dict[str, Any]:
-        return {"job": self.job, "view": self._view, "log": self._log}
+        return {"job": self.job, "view": self._views[True], "log": self._log}
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
         view, log = remembered.get("view", 0), remembered.get("log", True)
         if isinstance(view, int) and 0 <= view < len(training_chart.VIEWS):
-            self._view = view
+            self._views[True] = view
         self._log = log is not False
         self._left = str(remembered.get("job", ""))
 

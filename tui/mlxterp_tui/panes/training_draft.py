@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from mlxterp_engine.experiments import BadInput, TrainRidgeLens, TrainTunedLens, request_from
-from mlxterp_engine.experiments.train_lens import Optimizer, Start, TrainLens
+from mlxterp_engine.experiments.train_lens import Optimizer, Start
 from mlxterp_tui.commands.parser import Parser
 from mlxterp_tui.commands.request_options import add_options
 
 Draft = Mapping[str, str]
 """What stands in each field, by its name; an empty one has its default."""
 
-KINDS = {"ridge": TrainRidgeLens, "tuned": TrainTunedLens}
+Training = TrainRidgeLens | TrainTunedLens
+KINDS: dict[str, type[Training]] = {"ridge": TrainRidgeLens, "tuned": TrainTunedLens}
 CORPORA = ("builtin", "self", "files", "dataset")
 
 
@@ -84,12 +85,12 @@ def placeholder(draft: Draft, name: str, setting: Mapping[str, Any]) -> str:
     return "a part of the text" if name == "held_out" else ""
 
 
-def request_of(draft: Draft, setting: Mapping[str, Any]) -> TrainLens:
+def request_of(draft: Draft, setting: Mapping[str, Any]) -> Training:
     """BadInput says which option is wrong, and what would be right."""
     return request_from_words(chosen(draft, "kind"), options(draft), setting)
 
 
-def request_from_words(kind: str, words: Sequence[str], setting: Mapping[str, Any]) -> TrainLens:
+def request_from_words(kind: str, words: Sequence[str], setting: Mapping[str, Any]) -> Training:
     """`ridge` or `tuned`, and options as `mlxterp-tui run train-…-lens` has them.
 
     setting: model, device, dtype and BOS, where the words say nothing of them. The lens has a
@@ -102,7 +103,7 @@ def request_from_words(kind: str, words: Sequence[str], setting: Mapping[str, An
     given = {**setting, **vars(parser.parse_args(words))}
     given.setdefault("out_dir", _new_name(kind, given))
     found = request_from(name, {key: _from_here(key, said) for key, said in given.items()})
-    assert isinstance(found, TrainLens)
+    assert isinstance(found, Training)
     return found
 
 
@@ -124,7 +125,7 @@ def fault_in(message: str) -> str:
     return word if word in NAMES else ""
 
 
-def _request_class(kind: str) -> type[TrainLens]:
+def _request_class(kind: str) -> type[Training]:
     if kind not in KINDS:
         raise BadInput(f"there is no training of a {kind!r} lens; there are: {', '.join(KINDS)}")
     return KINDS[kind]

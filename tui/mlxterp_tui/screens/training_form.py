@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from mlxterp_engine.experiments import BadInput, EngineError, Price
-from mlxterp_engine.experiments.train_lens import TrainLens
 from mlxterp_tui.amounts import price_in_words
 from mlxterp_tui.panes import training_draft
-from mlxterp_tui.panes.training_draft import FIELDS, Draft, Field
+from mlxterp_tui.panes.training_draft import FIELDS, Draft, Field, Training
 from mlxterp_tui.panes.training_text import of_the_paper
 from mlxterp_tui.widgets.choice_line import ChoiceLine
 
@@ -23,13 +22,13 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-PriceOf = Callable[[TrainLens], Awaitable[Price | None]]
+PriceOf = Callable[[Training], Awaitable[Price | None]]
 
 # Long enough that a fast typist asks once.
 SECONDS_BEFORE_PRICING = 0.15
 
 
-class TrainingForm(ModalScreen[TrainLens | None]):
+class TrainingForm(ModalScreen[Training | None]):
     """Ends with a request, or None. draft: what stood there last; `keep` is told each change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -124,7 +123,7 @@ class TrainingForm(ModalScreen[TrainLens | None]):
 
     # What is said below the fields.
 
-    def _request(self) -> TrainLens | BadInput:
+    def _request(self) -> Training | BadInput:
         try:
             return training_draft.request_of(self.draft, self._setting)
         except BadInput as error:
@@ -140,10 +139,10 @@ class TrainingForm(ModalScreen[TrainLens | None]):
                 row.query_one(Input).placeholder = hint
         request = self._request()
         self._say(request)
-        if isinstance(request, TrainLens):
+        if isinstance(request, Training):
             self._price_soon(request)
 
-    def _say(self, request: TrainLens | BadInput) -> None:
+    def _say(self, request: Training | BadInput) -> None:
         fault = training_draft.fault_in(str(request)) if isinstance(request, BadInput) else ""
         for field in FIELDS:
             label = self.query_one(f"#row-{field.name} .label")
@@ -156,13 +155,13 @@ class TrainingForm(ModalScreen[TrainLens | None]):
     def _show(self, words: Content) -> None:
         self.query_one("#training-said", Static).update(words)
 
-    def _price_soon(self, request: TrainLens) -> None:
+    def _price_soon(self, request: Training) -> None:
         if self._soon is not None:
             self._soon.stop()
         self._soon = self.set_timer(SECONDS_BEFORE_PRICING, lambda: self._ask_price(request))
 
     @work(group="price", exclusive=True)
-    async def _ask_price(self, request: TrainLens) -> None:
+    async def _ask_price(self, request: Training) -> None:
         try:
             price = await self._price_of(request)
         except EngineError as error:
@@ -173,6 +172,6 @@ class TrainingForm(ModalScreen[TrainLens | None]):
             self._say(request)
 
 
-def budget(request: TrainLens) -> str:
+def budget(request: Training) -> str:
     """How much is read, beside what the paper read."""
     return f"reads at most {of_the_paper(request.steps * request.tokens_per_step)} 65.5 million"
