@@ -38,6 +38,8 @@ from mlxterp_engine.tracing.patching_rows import Cell
 
 import numpy as np
 
+EVERYTHING = "everything"
+
 Maps = dict[str, np.ndarray]
 Sweep = tuple[Maps, list[tuple[Cell, float]]]
 Parts = Generator[PatchEnds | PatchCells | Step, None, Findings]
@@ -192,15 +194,38 @@ def sweep(session: Session, asked: Asked, metric: str) -> Generator[PatchCells |
     size = at_once(session.model, runs.tokens, metric)
     groups = list(in_turns(sites, asked, order, runs.tokens - 1, size))
     total = sum(map(len, groups))
+    _add_everything(session, groups)
+    told = 0
     done: list[tuple[Cell, float]] = []
     for group in groups:
-        effects = session.effects([place.cell for place in group])
-        for place, effect in zip(group, effects, strict=True):
-            maps[place.map][place.index] = effect
-        done += zip((place.cell for place in group), effects.tolist(), strict=True)
+        found = _effects(session, group)
+        for place in group:
+            maps[place.map][place.index] = found.get(place.cell, 0.0)
+        done += found.items()
         yield from _parts(group, maps)
-        yield Step(len(done), total, "cells")
+        told += len(group)
+        yield Step(told, total, "cells")
     return maps, done
+
+
+def _effects(session: Session, group: list[Place]) -> dict[Cell, float]:
+    """Of the cells of a group in which the runs differ. Takes `everything` out of the group."""
+    cells = [place.cell for place in group if not session.is_same(place.cell)]
+    effects = session.effects(cells).tolist() if cells else []
+    if group[-1].map == EVERYTHING:
+        session.full = effects.pop()
+        cells.pop()
+        group.pop()
+    return dict(zip(cells, effects, strict=True))
+
+
+def _add_everything(session: Session, groups: list[list[Place]]) -> None:
+    """One more row, for `patch_full`, in a group that runs all tokens from the first difference."""
+    whole, first = session.everything, session.runs.first
+    for group in groups:
+        if whole is not None and any(p.cell.position in (None, first) for p in group):
+            group.append(Place(EVERYTHING, (), whole))
+            return
 
 
 def _zero_before(session: Session, name: str, values: np.ndarray, asked: Asked) -> None:

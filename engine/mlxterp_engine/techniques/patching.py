@@ -16,7 +16,6 @@ from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.findings import Prompted
 from mlxterp_engine.techniques.patching_metric import Answers, Readout, readout
 from mlxterp_engine.tracing.patching_rows import Cell
-from mlxterp_engine.tracing.proofs import relative_error
 from mlxterp_engine.tracing.resume import (
     Method,
     Patched,
@@ -37,7 +36,7 @@ import numpy as np
 MOVED = (1e-2, 3e-1)
 STILL = (1e-5, 2e-2)
 CHANGES = ("resid_pre", "attn_out", "mlp_out", "attn.z")  # a saturated softmax hides q and k
-COMPARED = 2  # cells at least that are computed by whole passes too; one of each kind of site
+COMPARED = 1  # cell of each kind of site that is computed by a whole pass too
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Session:
 
     unpatched, source: the metric of the run that is patched and of the one that patches come
     from. live: cells whose activation differs; unmoved: those of them whose run stayed the same.
+    full: the effect of `everything`, once it is known.
     """
 
     model: InterpretableModel
@@ -65,6 +65,7 @@ class Session:
     source: float
     live: int = 0
     unmoved: int = 0
+    full: float | None = None
     _moved: dict[tuple[Site, bool], np.ndarray] = field(default_factory=dict)
 
     @property
@@ -76,6 +77,12 @@ class Session:
             method=self.method,
         )
 
+    @property
+    def everything(self) -> Cell | None:
+        """Every position of the middle block's input: a patch that gives the source's own run."""
+        site = Site("resid_pre", self.model.sites.blocks // 2)
+        return Cell(site) if site in self.runs.source else None
+
     def effects(self, cells: Sequence[Cell]) -> np.ndarray:
         """[cell], float32; NaN where the patched run's metric is not finite."""
         found = patched(self.model.net, self.model.anatomy, self.runs, cells, self.method)
@@ -83,6 +90,10 @@ class Session:
         mx.eval(measured, change)
         self._count_unmoved(cells, as_numpy(change))
         return self.normalised(self.readout.of(measured))
+
+    def is_same(self, cell: Cell) -> bool:
+        """Whether the first block's input is the very same in both runs: a patch does nothing."""
+        return cell.site == Site("resid_pre", 0) and self._difference(cell) == 0
 
     def normalised(self, raw: np.ndarray) -> np.ndarray:
         effect = (raw - self.unpatched) / (self.source - self.unpatched)
@@ -93,14 +104,19 @@ class Session:
         contracts = {}
         if self.live:
             contracts["patch_changes"] = Contract.of(self.unmoved / self.live, 0.0)
-        full = self._full_error()
-        if full is not None:
-            contracts["patch_full"] = Contract.of(full, TOLERANCE[self._low])
+        if self.everything is not None:
+            effect = self.effects([self.everything])[0] if self.full is None else self.full
+            error = abs(effect - 1) * abs(self.source - self.unpatched) / self._largest
+            contracts["patch_full"] = Contract.of(error, TOLERANCE[self._low])
         if self.method != "full" and done:
             contracts["resume_equals_full"] = Contract.of(
                 self._resume_error(done), TOLERANCE[self._low]
             )
         return contracts
+
+    @property
+    def _largest(self) -> float:
+        return max(abs(self.source), abs(self.unpatched))
 
     @property
     def _low(self) -> bool:
@@ -133,14 +149,6 @@ class Session:
         index = (*(cell.site.part or ()), *(() if cell.position is None else (cell.position,)))
         return float(self._moved[whole, everywhere][index])
 
-    def _full_error(self) -> float | None:
-        """Every position patched at the middle block's input: the source's own run."""
-        site = Site("resid_pre", self.model.sites.blocks // 2)
-        if site not in self.runs.source:
-            return None
-        found = patched(self.model.net, self.model.anatomy, self.runs, [Cell(site)], self.method)
-        return relative_error(found.logits, self.runs.logits[1:])
-
     def _resume_error(self, done: Sequence[tuple[Cell, float]]) -> float:
         """Some cells against whole passes, max|difference| of the metric / max|metric|."""
         chosen = list(dict(_spread(done)).items())
@@ -150,17 +158,17 @@ class Session:
         expected = self.readout.by_logits(as_numpy(whole.logits))
         span = self.source - self.unpatched
         found = np.array([effect for _, effect in chosen]) * span + self.unpatched
-        largest = np.abs([*expected, self.source, self.unpatched]).max()
+        largest = max(np.abs(expected).max(), self._largest)
         return float(np.abs(found - expected).max() / largest)
 
 
 def _spread(done: Sequence[tuple[Cell, float]]) -> list[tuple[Cell, float]]:
-    """A cell of each kind of site, and the last one: from front to back of the sweep."""
+    """Cells of each kind of site, the first kind's from the middle, the others' further back."""
     kinds: dict[str, list[tuple[Cell, float]]] = {}
     for item in done:
         kinds.setdefault(item[0].site.kind, []).append(item)
-    middle = [items[i * (len(items) - 1) // len(kinds)] for i, items in enumerate(kinds.values())]
-    return [*middle, done[-1]][: max(COMPARED, len(kinds))]
+    share = [(i + 1) / (len(kinds) + 1) for i in range(len(kinds))]
+    return [items[int(s * len(items))] for s, items in zip(share, kinds.values(), strict=True)]
 
 
 def open_pair(

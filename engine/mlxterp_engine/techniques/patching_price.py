@@ -39,7 +39,7 @@ def price_of(model: InterpretableModel, asked: Asked, pair: Pair, metric: str) -
     size = at_once(model, tokens, metric)
     groups = in_turns(model.sites, asked, order, tokens - 1, size)
     pace = model.pace
-    seconds = pace.seconds(2 * tokens) + pace.seconds(COMPARED * tokens) + 2 * pace.start
+    seconds = pace.seconds(2 * tokens) + _checks(model, asked, tokens)
     seconds += sum(_seconds(model, group, first, tokens) for group in groups)
     return Price(seconds / pace.seconds(tokens), seconds, _bytes(model, asked, tokens))
 
@@ -53,9 +53,15 @@ def price_of_attribution(
     pace = model.pace
     cells = 2 * top * len(asked.maps)
     seconds = pace.seconds(2 * tokens) + 2 * steps * pace.seconds(tokens - first)
-    seconds += pace.seconds(COMPARED * tokens) + 2 * pace.start
+    seconds += _checks(model, asked, tokens)
     seconds += len(asked.maps) * pace.start + BATCHED * pace.per_token * cells * (tokens - first)
     return Price(seconds / pace.seconds(tokens), seconds, 3 * _bytes(model, asked, tokens))
+
+
+def _checks(model: InterpretableModel, asked: Asked, tokens: int) -> float:
+    """The cells that are computed whole, and a patch of everything."""
+    pace = model.pace
+    return pace.seconds(COMPARED * len(asked.maps) * tokens) + pace.start
 
 
 def _seconds(model: InterpretableModel, group: list[Place], first: int, tokens: int) -> float:

@@ -99,13 +99,14 @@ def two_runs(
     """Both runs in one batch of two, everything recorded; evaluated."""
     capture = _Capture(anatomy) if method != "full" else None
     caches = make_prompt_cache(net) if method == "suffix" else None
-    run = forward(
-        net if capture is None else capture.around(net),
-        anatomy,
-        mx.array([list(unpatched), list(source)]),
-        record,
-        cache=caches,
-    )
+    with _last_token_only(anatomy):
+        run = forward(
+            net if capture is None else capture.around(net),
+            anatomy,
+            mx.array([list(unpatched), list(source)]),
+            record,
+            cache=caches,
+        )
     last = run.logits[:, -1]
     ends = None if capture is None else first_array(capture.outputs[-1])
     inputs = [] if capture is None else [x[:1] for x in capture.inputs]
