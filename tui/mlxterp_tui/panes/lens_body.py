@@ -210,6 +210,8 @@ class LensBody(Vertical):
         wide = self.app.size.width >= ROOM_FOR_COLUMN
         words = lens_view.long_title(self.view, self.run, self.lens_in_words)
         title = words if wide else lens_view.title(self.view, self.run)
+        if self.beside.look.difference and self.beside.looked_at(self.run) and not self._pair:
+            title = f"{lens_picture.NOT_COMPARED} {title}"
         return lens_picture.scale_of_run(self.view, title), self._ramp
 
     def _show_cell_soon(self) -> None:

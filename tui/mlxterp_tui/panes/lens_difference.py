@@ -51,10 +51,11 @@ class Differences(NamedTuple):
 
 
 def pair(first: LensRun, second: LensRun) -> LensPair | None:
-    """None when they have not as many layers."""
-    if first.layers != second.layers:
+    """None when there is nothing to compare: not as many layers, or no token in common."""
+    places = aligned(first.token_ids, second.token_ids)
+    if first.layers != second.layers or all(place is None for place in places):
         return None
-    return LensPair(first, second, aligned(first.token_ids, second.token_ids))
+    return LensPair(first, second, places)
 
 
 def differences(both: LensPair, name: str) -> Differences:

@@ -15,6 +15,9 @@ from mlxterp_tui.token_text import quoted
 from mlxterp_tui.widgets.cell_painter import Cell
 
 
+NOT_COMPARED = "no token in common, no difference to show ·"
+
+
 class Scale(NamedTuple):
     """What the colours mean: a title, and what stands at their two ends."""
 
