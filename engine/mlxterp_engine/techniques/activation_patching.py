@@ -119,7 +119,9 @@ def _of_pairs(model: InterpretableModel, request: ActivationPatching) -> Parts:
             found[name].append(values)
             if values.ndim == 2:
                 rows, at = (list(range(count)) for count in values.shape)
-                yield rectangle(name, rows, at, np.mean(found[name], axis=0, dtype=np.float32))
+                yield rectangle(
+                    name, rows, at, np.asarray(np.mean(found[name], axis=0), np.float32)
+                )
     arrays = summed_up(found, ends)
     if asked.layers:
         arrays["z_pos_layers"] = np.array(asked.layers, dtype=np.int32)

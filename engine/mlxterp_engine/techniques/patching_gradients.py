@@ -113,7 +113,7 @@ def _measure(session: Session, metric: str, answers: Answers) -> Callable[[Patch
     """A run of one row -> the metric, lazily."""
     linear = session.readout.linear
     if linear is not None:
-        return lambda found: linear(found.state)[0]
+        return lambda found: linear(_state(found))[0]
     if metric == "logit-diff":
         return lambda found: _logits(found)[answers.answer] - _logits(found)[answers.wrong]
     if metric == "prob":
@@ -126,6 +126,11 @@ def _measure(session: Session, metric: str, answers: Answers) -> Callable[[Patch
         return (mx.exp(log_p) * (log_p - (logits - mx.logsumexp(logits)))).sum()
 
     return divergence
+
+
+def _state(found: Patched) -> mx.array:
+    assert found.state is not None  # of methods other than full, which have no linear readout
+    return found.state
 
 
 def _logits(found: Patched) -> mx.array:
