@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mlxterp_tui.app import MlxterpApp
     from mlxterp_tui.logbook import Stored
 
-SECONDS_BETWEEN_PAINTS = 0.5
+SECONDS_BETWEEN_PAINTS = 0.8
 BESIDE = 100  # columns from which the table stands beside the chart
 TALL = 20  # rows from which there is room for all that is said
 
@@ -53,7 +53,7 @@ Trainings go on when this screen is closed; Enter in the jobs or the runs shows 
 
 
 class TrainingPage(Pane):
-    """Gathers parts, and paints them at most twice a second."""
+    """Gathers parts, and paints them about once a second, and only what changed."""
 
     HELP_TITLE = "training"
     writes = (".tsv",)
@@ -97,6 +97,7 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         self._views = {True: 0, False: training_chart.DEPTH}
         self._log = True
         self._waiting: Timer | None = None
+        self._lines: list[training_text.Pieces] = []
         self._heading = Drawn(self._draw_heading, id="training-header")
 
     def compose(self) -> ComposeResult:
@@ -149,7 +150,8 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
             return
         self._state, self._reason, self.recorded_as = info.state, info.reason, info.run
         self._going = (info.what, info.progress)
-        self._paint_soon()
+        if self._ready.is_set():
+            self._paint_words()
 
     def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
         if self._curves.take(parts):
@@ -222,24 +224,31 @@ x stops it: a checkpoint is kept, and r goes on from there, to the same numbers.
         self.query_one("#training-empty").display = not shown
         for selector in ("#training-facts", "#training-verdicts", "#training-body"):
             self.query_one(selector).display = shown
-        self._paint_lines()
+        self._paint_words()
+        self._paint_table()
         self._paint_chart()
         self._heading.redraw()
         self.post_message(self.Changed())
 
-    def _paint_lines(self) -> None:
-        """The words, and the table's lines, as far as they changed."""
+    def _paint_words(self) -> None:
+        """As far as they changed."""
         for selector, draw in self._words.items():
             text = draw(self.size.width, 0).plain
             words = self.query_one(selector, Drawn)
             words.styles.height = text.count("\n") + 1 if text else 0
             words.redraw()
         self.query_one("#training-columns", Drawn).redraw()
-        many = len(self._curves.layers)
+
+    def _paint_table(self) -> None:
+        """The lines that changed."""
+        many, width = len(self._curves.layers), self._layers.size.width
+        before, self._lines = self._lines, [self._draw_line(line, width) for line in range(many)]
         if self._layers.line_count != many:
             self._layers.set_lines(many, many // 2)
-        else:
-            self._layers.refresh()
+            return
+        for line, (old, new) in enumerate(zip(before, self._lines, strict=False)):
+            if old != new:
+                self._layers.redraw_line(line)
 
     def _paint_chart(self) -> None:
         view = training_chart.VIEWS[self._view]
