@@ -201,7 +201,7 @@ class JobQueue:
         recording: Recording | None = None,
         passing: bool = False,
     ) -> Job:
-        """passing: in no list. Raises BadInput when too many wait already, or when the engine is stopping."""
+        """passing: in no list. BadInput when too many wait already, or the engine is stopping."""
         with self._changed:
             if self._stopped:
                 raise BadInput("the engine is stopping and takes no more jobs; try again")

@@ -27,7 +27,8 @@ class LensGrids(Horizontal):
     LensGrids { width: 1fr; height: 1fr; }
     LensGrids Vertical { width: 1fr; height: 1fr; }
     #lens-second-legend { padding: 0 0 0 1; }
-    #lens-caption { display: none; padding: 0 1; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    #lens-caption { display: none; padding: 0 1; height: 1; }
+    #lens-caption { text-wrap: nowrap; text-overflow: ellipsis; }
     #lens-two { display: none; margin: 0 0 0 1; }
     LensGrids.-two #lens-two, LensGrids.-two #lens-caption { display: block; }
     """

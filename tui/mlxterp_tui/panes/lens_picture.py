@@ -14,7 +14,6 @@ from mlxterp_tui.panes.lens_view import LensView
 from mlxterp_tui.token_text import quoted
 from mlxterp_tui.widgets.cell_painter import Cell
 
-
 NOT_COMPARED = "no token in common, no difference to show ·"
 
 
