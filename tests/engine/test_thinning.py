@@ -1,6 +1,7 @@
 """Of what may be thinned: the first, the newest, an even rest; of all else everything."""
 
 import random
+from itertools import pairwise
 
 from mlxterp_engine.experiments import Array, Step
 from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
@@ -40,7 +41,7 @@ def test_the_first_the_newest_and_every_2_to_the_nth_between_them_stay(count, ke
 @pytest.mark.parametrize("count", [2000, 2001, 9999, 10_000, 123_456])
 def test_of_very_many_a_thousand_to_two_thousand_stay_evenly_spaced(count):
     kept = after(count, most=2000)
-    gaps = {later - earlier for earlier, later in zip(kept[:-2], kept[1:-1], strict=True)}
+    gaps = {later - earlier for earlier, later in pairwise(kept[:-1])}
     assert 1000 <= len(kept) <= 2000
     assert (kept[0], kept[-1]) == (0, count - 1)
     assert len(gaps) == 1
