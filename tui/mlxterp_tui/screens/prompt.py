@@ -181,9 +181,9 @@ Example: The capital of France is
             self._type_soon()
 
     def _open_editor(self, text: str) -> None:
-        from textual.widgets import TextArea
+        from mlxterp_tui.screens.prompt_editor import PromptEditor
 
-        editor = TextArea(text, id="prompt-editor", compact=True, show_cursor=True)
+        editor = PromptEditor(text, id="prompt-editor", compact=True, show_cursor=True)
         editor.cursor_blink = False
         self._line.display = False
         self.add_class("-lines")
