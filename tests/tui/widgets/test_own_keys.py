@@ -1,8 +1,9 @@
 """Fields in which keys of one burst are carried out in the order in which they were typed."""
 
-import pytest
 from mlxterp_tui.screens.line_input import LineInput
 from mlxterp_tui.screens.prompt_editor import PromptEditor
+
+import pytest
 from textual import events
 from textual.app import App, ComposeResult
 
