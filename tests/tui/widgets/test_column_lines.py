@@ -88,3 +88,17 @@ async def test_lines_scroll_with_the_grid_and_only_what_is_seen_is_asked_for():
         await settled(pilot)
         assert 99 in app.asked
         assert len(set(app.asked)) < 12
+
+
+async def test_lines_are_as_wide_as_the_cells_when_the_grid_gets_narrower():
+    """As when a scrollbar appears: the cells share what is left, and so do the lines."""
+    app = Both(2, [1.0, 1.0])
+    async with app.run_test(size=(30, 10)) as pilot:
+        app.grid.cell_width = 0
+        await settled(pilot)
+        before = app.grid.shown_width
+        app.grid.styles.width = 25
+        await settled(pilot)
+        assert app.grid.shown_width < before
+        line = app.shown[0].removeprefix("rank   ")
+        assert [len(part) for part in line.split(" ")] == [app.grid.shown_width - 1] * 2

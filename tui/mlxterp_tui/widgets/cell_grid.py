@@ -29,7 +29,7 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -77,6 +77,8 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     """Columns a cell takes; 0 is what fits the window."""
     ramp: reactive[Ramp | None] = reactive(None, repaint=False, init=False)
     """The colour map; None is the default for a dark or light theme."""
+    places: var[GridLayout] = var(GridLayout(0, (), 2, 8, Size(0, 0)), init=False)
+    """Where its cells are, for what scrolls with it."""
 
     class CursorMoved(Message):
         """The cursor stands on another cell."""
@@ -127,7 +129,6 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self._row_labels: list[str] = []
         self._column_labels: list[str] = []
         self._rows: list[Sequence[Cell] | None] = []
-        self._places = GridLayout(0, (), 2, 8, Size(0, 0))
         self._marks: dict[tuple[int, int], str] = {}
         self._row_marks: dict[int, str] = {}
         self._column_marks: dict[int, str] = {}
@@ -183,10 +184,10 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _repaint_row(self, row: int, before: Sequence[Cell] | None) -> None:
         """The cells of a row that look other than they did."""
-        if not self.is_attached or not self._places.window.area:
+        if not self.is_attached or not self.places.window.area:
             return
         painter, cells = self._the_painter(), self._rows[row]
-        layout, scroll = self._places, self.scroll_offset
+        layout, scroll = self.places, self.scroll_offset
         for column in layout.columns_in_view(scroll):
             was = UNKNOWN if before is None else before[column]
             cell = UNKNOWN if cells is None else cells[column]
@@ -203,7 +204,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         before, self._marks = self._marks, dict(marks)
         for row, column in before.keys() | marks.keys():
             if before.get((row, column)) != marks.get((row, column)):
-                self.refresh(self._places.cell_region(row, column, self.scroll_offset))
+                self.refresh(self.places.cell_region(row, column, self.scroll_offset))
 
     def set_row_marks(self, marks: Mapping[int, str]) -> None:
         """One-column signs beside row labels, by row."""
@@ -226,23 +227,18 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def shown_rows(self) -> tuple[int, ...]:
         """The rows that are drawn, from top to bottom."""
-        return self._places.shown
+        return self.places.shown
 
     @property
     def shown_width(self) -> int:
         """Columns that a cell takes at this moment."""
-        return self._places.cell_width
-
-    @property
-    def places(self) -> GridLayout:
-        """Where its cells are, for what scrolls with it."""
-        return self._places
+        return self.places.cell_width
 
     def scroll_to_cell(self, row: int, column: int) -> None:
         """Scroll as little as needed for the cell to be seen whole."""
-        if not self._places.window.area:
+        if not self.places.window.area:
             return
-        x, y = self._places.scroll_to_see(row, column, self.scroll_offset)
+        x, y = self.places.scroll_to_see(row, column, self.scroll_offset)
         if (x, y) != self.scroll_offset:
             self.scroll_to(x, y, animate=False, force=True)
 
@@ -252,7 +248,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         gutter = gutter_for([*self._row_labels, self._corner])
         width, height = self.scrollable_content_region.size
         window = Size(max(0, width - gutter), max(0, height - HEADER))
-        self._places = GridLayout(
+        self.places = GridLayout(
             columns=self.column_count,
             shown=rows_to_show(self.row_count, self.stride, self.bottom_up),
             gutter=gutter,
@@ -260,7 +256,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
             window=window,
         )
         self._painter = None
-        self.virtual_size = self._places.virtual_size
+        self.virtual_size = self.places.virtual_size
         self.refresh()
 
     def on_resize(self) -> None:
@@ -273,19 +269,19 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def validate_scroll_x(self, value: float) -> float:
         """Sideways it scrolls by whole cells."""
-        width = self._places.cell_width
+        width = self.places.cell_width
         return super().validate_scroll_x(round(value / width) * width)
 
     def validate_cursor(self, cursor: tuple[int, int]) -> tuple[int, int]:
         row, column = cursor
         row = max(0, min(self.row_count - 1, row))
-        shown = self._places.shown
+        shown = self.places.shown
         if shown and row not in shown:
             row = min(shown, key=lambda other: abs(other - row))
         return row, max(0, min(self.column_count - 1, column))
 
     def watch_cursor(self, old: tuple[int, int], new: tuple[int, int]) -> None:
-        layout, scroll = self._places, self.scroll_offset
+        layout, scroll = self.places, self.scroll_offset
         for row, column in (old, new):
             self.refresh(layout.cell_region(row, column, scroll))
             if old[0] != new[0]:
@@ -327,12 +323,12 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
             segments = self._header()
         else:
             line = y - HEADER + self.scroll_offset.y
-            shown = self._places.shown
+            shown = self.places.shown
             segments = self._row(shown[line]) if line < len(shown) else []
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 
     def _header(self) -> list[Segment]:
-        layout, current = self._places, self.cursor[1]
+        layout, current = self.places, self.cursor[1]
         plain, chosen = self._label_styles()
         before, after = layout.hidden_columns(self.scroll_offset)
         corner = " " + fit(self._corner, layout.gutter - 2) + ("‹" if before else " ")
@@ -351,7 +347,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         painter, segments = self._the_painter(), [self._row_label(row)]
         cells, marks = self._rows[row], self._marks
         here = self.cursor[1] if row == self.cursor[0] else None
-        for column in self._places.columns_in_view(self.scroll_offset):
+        for column in self.places.columns_in_view(self.scroll_offset):
             cell = UNKNOWN if cells is None else cells[column]
             mark = marks.get((row, column), " ")
             if column == here:
@@ -364,7 +360,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         here = row == self.cursor[0]
         plain, chosen = self._label_styles()
         lead = self._row_marks.get(row, "▸" if here else " ")
-        room = self._places.gutter - 2
+        room = self.places.gutter - 2
         label = fit(self._row_labels[row], min(room, cell_len(self._row_labels[row])))
         return Segment(f"{lead}{label.rjust(room)} ", chosen if here else plain)
 
@@ -378,7 +374,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         if self._painter is None:
             ramp = self.ramp or default_ramp(self.app.current_theme.dark)
             self._painter = CellPainter(
-                self._places.cell_width,
+                self.places.cell_width,
                 ramp_styles(ramp, depth_of(self.app)),
                 self.get_component_rich_style("cell-grid--unknown"),
                 self.get_component_rich_style("cell-grid--failed"),
@@ -390,17 +386,17 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_move(self, rows: int, columns: int) -> None:
         """Move by lines of the screen and columns, whatever way up the rows are."""
-        line = self._places.line_of(self.cursor[0])
+        line = self.places.line_of(self.cursor[0])
         self._to_line((line or 0) + rows, self.cursor[1] + columns)
 
     def action_page(self, pages: int) -> None:
-        self.action_move(pages * max(1, self._places.window.height - 1), 0)
+        self.action_move(pages * max(1, self.places.window.height - 1), 0)
 
     def action_top(self) -> None:
         self._to_line(0, self.cursor[1])
 
     def action_bottom(self) -> None:
-        self._to_line(len(self._places.shown) - 1, self.cursor[1])
+        self._to_line(len(self.places.shown) - 1, self.cursor[1])
 
     def action_first_column(self) -> None:
         self.cursor = (self.cursor[0], 0)
@@ -409,7 +405,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = (self.cursor[0], self.column_count - 1)
 
     def action_widen(self, by: int) -> None:
-        self.cell_width = self._places.cell_width + by
+        self.cell_width = self.places.cell_width + by
 
     def action_fit_width(self) -> None:
         self.cell_width = 0
@@ -419,7 +415,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.CellChosen(self, *self.cursor))
 
     def _to_line(self, line: int, column: int) -> None:
-        shown = self._places.shown
+        shown = self.places.shown
         if shown:
             self.cursor = (shown[max(0, min(len(shown) - 1, line))], column)
 
@@ -430,10 +426,10 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self._refresh_cursor()
 
     def _refresh_cursor(self) -> None:
-        self.refresh(self._places.cell_region(*self.cursor, self.scroll_offset))
+        self.refresh(self.places.cell_region(*self.cursor, self.scroll_offset))
 
     def on_click(self, event: events.Click) -> None:
-        row, column = self._places.cell_under(event.offset, self.scroll_offset)
+        row, column = self.places.cell_under(event.offset, self.scroll_offset)
         clicked = (
             self.cursor[0] if row is None else row,
             self.cursor[1] if column is None else column,
@@ -459,5 +455,5 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     def _wheel_sideways(self, event: events.MouseEvent, columns: int) -> None:
         """One whole cell a notch: Textual's own step may be less, and would round to nothing."""
         event.prevent_default().stop()
-        x = self.scroll_offset.x + columns * self._places.cell_width
+        x = self.scroll_offset.x + columns * self.places.cell_width
         self.scroll_to(x=x, animate=False)

@@ -48,7 +48,7 @@ class ColumnLines(Widget):
         self._blocks = not (ascii_only(os.environ) if ascii_bars is None else ascii_bars)
 
     def on_mount(self) -> None:
-        for name in ("scroll_x", "cell_width"):
+        for name in ("scroll_x", "places"):
             self.watch(self._grid, name, self._moved, init=False)
 
     def _moved(self, value: object) -> None:
