@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 
 from mlxterp_engine.experiments import Array, LogitLens, LogitLensRow
-from mlxterp_tui.panes.lens_run import LensRun
+from mlxterp_tui.panes.lens.run import LensRun
 
 VOCABULARY = 100
 

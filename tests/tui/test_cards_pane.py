@@ -12,7 +12,7 @@ from mlxterp_engine.reproductions.card_markdown import card_markdown, ours_in_wo
 from mlxterp_engine.worker.protocol import Finished
 from mlxterp_engine.worker.tasks import CardMade, Reproduce
 from mlxterp_tui.folders import state_file
-from mlxterp_tui.panes import cards_text
+from mlxterp_tui.panes.cards import text as cards_text
 from mlxterp_tui.screens.reader import Reader
 
 import msgspec

@@ -7,7 +7,7 @@ import time
 from mlxterp_engine.reproductions import shelf
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
-from mlxterp_tui.panes.lens import LensPane
+from mlxterp_tui.panes.lens.pane import LensPane
 
 import pytest
 from recorded_engine import RECORDINGS, RecordedEngine

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlxterp_engine.experiments import LogitLens
 from mlxterp_engine.runlog.log import RunLog
-from mlxterp_tui.panes.lens_alignment import aligned, not_compared
-from mlxterp_tui.panes.lens_beside import RUN_ALONE, Look
+from mlxterp_tui.panes.lens.alignment import aligned, not_compared
+from mlxterp_tui.panes.lens.beside import RUN_ALONE, Look
 
 import pytest
 

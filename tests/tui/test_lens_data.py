@@ -7,9 +7,9 @@ from array import array
 from dataclasses import replace
 
 from mlxterp_engine.experiments import Array, BadInput, LogitLens, LogitLensRow
-from mlxterp_tui.panes import lens_text
-from mlxterp_tui.panes.lens_inspector import rank_levels, settled
-from mlxterp_tui.panes.lens_metrics import (
+from mlxterp_tui.panes.lens import text as lens_text
+from mlxterp_tui.panes.lens.inspector import rank_levels, settled
+from mlxterp_tui.panes.lens.metrics import (
     METRICS,
     cycled,
     log_kl,
@@ -17,8 +17,8 @@ from mlxterp_tui.panes.lens_metrics import (
     probability,
     share_of_most_entropy,
 )
-from mlxterp_tui.panes.lens_run import LensRun, address
-from mlxterp_tui.panes.lens_view import (
+from mlxterp_tui.panes.lens.run import LensRun, address
+from mlxterp_tui.panes.lens.view import (
     Cell,
     LensView,
     found,

@@ -9,8 +9,8 @@ from dataclasses import replace
 from mlxterp_engine.experiments import Array, LogitLens, LogitLensRow
 from mlxterp_engine.runlog.comparison import Comparison
 from mlxterp_tui import comparison_text
-from mlxterp_tui.panes import lens_difference
-from mlxterp_tui.panes.lens_run import LensRun
+from mlxterp_tui.panes.lens import difference
+from mlxterp_tui.panes.lens.run import LensRun
 
 import pytest
 
@@ -44,19 +44,19 @@ SECOND = lens(row(-1, "x", 0.25, 10.0), row(0, "z", 0.75, 0.0))
 
 
 @pytest.fixture
-def both() -> lens_difference.LensPair:
-    found = lens_difference.pair(FIRST, SECOND)
+def both() -> difference.LensPair:
+    found = difference.pair(FIRST, SECOND)
     assert found is not None
     return found
 
 
-def levels(both: lens_difference.LensPair, metric: str) -> list[float | None]:
-    found = lens_difference.differences(both, metric)
-    return [row[0].level for row in lens_difference.cells(both, found)]
+def levels(both: difference.LensPair, metric: str) -> list[float | None]:
+    found = difference.differences(both, metric)
+    return [row[0].level for row in difference.cells(both, found)]
 
 
 def test_it_is_the_second_minus_the_first(both):
-    found = lens_difference.differences(both, "probability")
+    found = difference.differences(both, "probability")
     assert found.values == [[-0.25], [0.25]]
     assert found.most == 0.25
 
@@ -68,34 +68,34 @@ def test_less_and_more_are_the_two_ends_and_nothing_the_middle(both):
 
 
 def test_measures_on_a_log_scale_keep_their_sign(both):
-    found = lens_difference.differences(both, "kl")
+    found = difference.differences(both, "kl")
     assert found.values == [[7.0], [0.0]]
     half = replace(FIRST, rows={**FIRST.rows, 0: row(0, "y", 0.5, math.sqrt(8) - 1)})
-    turned = lens_difference.pair(half, SECOND)
+    turned = difference.pair(half, SECOND)
     assert turned is not None  # log(1 + 1.83) is half of log(1 + 7), and downwards
     assert levels(turned, "kl") == pytest.approx([1.0, 0.25])
 
 
 def test_where_another_token_stands_on_top_is_marked(both):
-    assert lens_difference.changed_tokens(both) == {(1, 0): "≠"}
+    assert difference.changed_tokens(both) == {(1, 0): "≠"}
 
 
 def test_a_cell_is_said_in_both(both):
-    found = lens_difference.differences(both, "kl")
-    assert lens_difference.in_words(both, found, -1, 0) == (
+    found = difference.differences(both, "kl")
+    assert difference.in_words(both, found, -1, 0) == (
         "embed · position 0 · 'x' · 3.00 → 10.00 (+7)"
     )
-    assert "'y' → 'z'" in lens_difference.in_words(both, found, 0, 0)
+    assert "'y' → 'z'" in difference.in_words(both, found, 0, 0)
 
 
 def test_a_row_that_one_of_them_lacks_is_unknown(both):
-    partial = lens_difference.pair(FIRST, replace(SECOND, rows={0: SECOND.rows[0]}))
+    partial = difference.pair(FIRST, replace(SECOND, rows={0: SECOND.rows[0]}))
     assert partial is not None
     assert levels(partial, "kl") == [None, 0.5]
 
 
 def test_other_shapes_are_no_pair():
-    assert lens_difference.pair(FIRST, replace(SECOND, layers=2)) is None
+    assert difference.pair(FIRST, replace(SECOND, layers=2)) is None
 
 
 class TestInWords:

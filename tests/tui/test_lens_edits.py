@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import BadInput, LogitLens
-from mlxterp_tui.panes.lens_edits import (
+from mlxterp_tui.panes.lens.edits import (
     NO_EDITS,
     Edit,
     Edits,
@@ -13,9 +13,9 @@ from mlxterp_tui.panes.lens_edits import (
     intervention,
     steering,
 )
-from mlxterp_tui.panes.lens_patch import patch_at
-from mlxterp_tui.panes.lens_run import LensRun
-from mlxterp_tui.panes.lens_view import Cell
+from mlxterp_tui.panes.lens.patch import patch_at
+from mlxterp_tui.panes.lens.run import LensRun
+from mlxterp_tui.panes.lens.view import Cell
 
 import pytest
 

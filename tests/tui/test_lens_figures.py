@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlxterp_tui.panes.lens_view import Cell
+from mlxterp_tui.panes.lens.view import Cell
 
 
 async def shown(screen, *keys: str):

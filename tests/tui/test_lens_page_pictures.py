@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
-from mlxterp_tui.panes.lens import LensPane
+from mlxterp_tui.panes.lens.pane import LensPane
 
 import pytest
 from recorded_engine import RecordedEngine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mlxterp_engine.experiments import LogitLens
-from mlxterp_tui.panes.lens_view import Cell
+from mlxterp_tui.panes.lens.view import Cell
 from mlxterp_tui.screens.reader import Reader
 
 import pytest

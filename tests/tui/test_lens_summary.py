@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mlxterp_tui.panes import lens_summary_text
-from mlxterp_tui.panes.lens_summary import (
+from mlxterp_tui.panes.lens import summary_text
+from mlxterp_tui.panes.lens.summary import (
     FIGURES,
     Mean,
     by_layer,
@@ -15,7 +15,7 @@ from mlxterp_tui.panes.lens_summary import (
     of_position,
     positions,
 )
-from mlxterp_tui.panes.lens_summary_text import Summary, about, known, line, spans, table, tsv
+from mlxterp_tui.panes.lens.summary_text import Summary, about, known, line, spans, table, tsv
 
 import made_lens
 import pytest
@@ -115,7 +115,7 @@ class TestWords:
     def test_lines_and_heading_are_equally_wide_and_fit(self, run, width, of_layers):
         summary = Summary(of_layers)
         found = table(run, summary)
-        heading = lens_summary_text.heading(found, summary, width)
+        heading = summary_text.heading(found, summary, width)
         for at in range(3):
             pieces = line(found, spans(found, run), summary, at, width, True)
             size = sum(len(text) for text, _ in pieces)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from mlxterp_tui.panes.lens_trajectories import MEASURES, Drawn, as_csv, chart, lines, table
-from mlxterp_tui.panes.lens_view import Cell, LensView
+from mlxterp_tui.panes.lens.trajectories import MEASURES, Drawn, as_csv, chart, lines, table
+from mlxterp_tui.panes.lens.view import Cell, LensView
 
 import made_lens
 import pytest

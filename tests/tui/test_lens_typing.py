@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mlxterp_engine.experiments import LogitLens
 from mlxterp_engine.runlog.log import RunLog
-from mlxterp_tui.panes.lens_cells import all_cells
-from mlxterp_tui.panes.lens_run import LensRun
-from mlxterp_tui.panes.lens_view import Cell, LensView
+from mlxterp_tui.panes.lens.cells import all_cells
+from mlxterp_tui.panes.lens.run import LensRun
+from mlxterp_tui.panes.lens.view import Cell, LensView
 from mlxterp_tui.widgets.cell_painter import UNKNOWN
 
 import pytest

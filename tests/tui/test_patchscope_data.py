@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import BadInput, GeneratedToken, Patchscope, Started
-from mlxterp_tui.panes import patchscope_text
-from mlxterp_tui.panes.patchscope import question_from_words
-from mlxterp_tui.panes.patchscope_run import PatchscopeQuestion, PatchscopeRun, question_of
+from mlxterp_tui.panes.patchscope import text as patchscope_text
+from mlxterp_tui.panes.patchscope.pane import question_from_words
+from mlxterp_tui.panes.patchscope.run import PatchscopeQuestion, PatchscopeRun, question_of
 from mlxterp_tui.setting import Setting
 
 import pytest

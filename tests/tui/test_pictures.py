@@ -8,7 +8,7 @@ from pathlib import Path
 from mlxterp_engine.worker.client import Lost
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
-from mlxterp_tui.panes.lens import LensPane
+from mlxterp_tui.panes.lens.pane import LensPane
 
 import pytest
 from recorded_engine import RecordedEngine, Recording

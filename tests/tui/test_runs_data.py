@@ -6,8 +6,8 @@ from datetime import datetime
 
 from mlxterp_engine.experiments import BadInput, Contract, Price
 from mlxterp_engine.runlog.record import RunLine, RunRecord
-from mlxterp_tui.panes import runs_text
-from mlxterp_tui.panes.runs_tree import UNFOLDED_AT_MOST, Entry, arranged
+from mlxterp_tui.panes.runs import text as runs_text
+from mlxterp_tui.panes.runs.tree import UNFOLDED_AT_MOST, Entry, arranged
 from mlxterp_tui.recorded import run_number, with_tags
 
 import msgspec

@@ -9,8 +9,8 @@ from pathlib import Path
 from mlxterp_engine.experiments import LogitLens, Result, Trace
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
-from mlxterp_tui.panes.lens_view import Cell
-from mlxterp_tui.panes.runs_tree import listing
+from mlxterp_tui.panes.lens.view import Cell
+from mlxterp_tui.panes.runs.tree import listing
 from mlxterp_tui.screens.comparison import LensComparison
 from mlxterp_tui.screens.reader import Reader
 
@@ -112,7 +112,7 @@ class TestList:
     async def test_a_run_made_elsewhere_comes_into_the_list_and_the_cursor_stays(
         self, opened, add, monkeypatch
     ):
-        monkeypatch.setattr("mlxterp_tui.panes.runs.LOOK", 0.05)
+        monkeypatch.setattr("mlxterp_tui.panes.runs.pane.LOOK", 0.05)
         first = add()
         async with opened() as screen:
             await to_runs(screen)
@@ -130,8 +130,8 @@ class TestList:
             time.sleep(0.3)
             return listing(*question)
 
-        monkeypatch.setattr("mlxterp_tui.panes.runs.LOOK", 0.05)
-        monkeypatch.setattr("mlxterp_tui.panes.runs.listing", slowly)
+        monkeypatch.setattr("mlxterp_tui.panes.runs.pane.LOOK", 0.05)
+        monkeypatch.setattr("mlxterp_tui.panes.runs.pane.listing", slowly)
         first = add()
         async with opened() as screen:
             await to_runs(screen)
@@ -143,7 +143,7 @@ class TestList:
     async def test_only_a_list_in_front_looks_for_runs_made_elsewhere(
         self, opened, add, monkeypatch
     ):
-        monkeypatch.setattr("mlxterp_tui.panes.runs.LOOK", 0.05)
+        monkeypatch.setattr("mlxterp_tui.panes.runs.pane.LOOK", 0.05)
         first = add()
         async with opened() as screen:
             await to_runs(screen)

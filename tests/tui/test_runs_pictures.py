@@ -11,7 +11,7 @@ from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
-from mlxterp_tui.panes.runs import RunsPane
+from mlxterp_tui.panes.runs.pane import RunsPane
 from mlxterp_tui.screens.comparison import LensComparison
 
 import msgspec

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from mlxterp_engine.experiments import Started
-from mlxterp_tui.panes import training_chart, training_text
-from mlxterp_tui.panes.training_curves import Curves, layer_name, spread
+from mlxterp_tui.panes.training import chart as training_chart
+from mlxterp_tui.panes.training import text as training_text
+from mlxterp_tui.panes.training.curves import Curves, layer_name, spread
 from mlxterp_tui.widgets.chart_sheet import text_of
 
 import pytest

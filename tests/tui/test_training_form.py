@@ -10,7 +10,7 @@ from mlxterp_engine.experiments import BadInput, Price, TrainRidgeLens, TrainTun
 from mlxterp_engine.lenses.shelf import lenses_folder
 from mlxterp_engine.worker.protocol import Finished
 from mlxterp_tui.folders import state_file
-from mlxterp_tui.panes import training_draft
+from mlxterp_tui.panes.training import draft
 from mlxterp_tui.screens.training_form import TrainingForm, budget
 
 import msgspec
@@ -22,7 +22,7 @@ SETTING = {"model": "smollm2-135m", "device": "auto", "dtype": "auto", "bos": "a
 
 
 def request_of(**typed: str):
-    return training_draft.request_of(typed, SETTING)
+    return draft.request_of(typed, SETTING)
 
 
 def refused(**typed: str) -> str:
@@ -82,12 +82,12 @@ class TestDraft:
     def test_a_wrong_value_is_refused_in_words_that_name_the_field(self, typed, said, field):
         message = refused(**typed)
         assert message.startswith(said)
-        assert training_draft.fault_in(message) == field
+        assert draft.fault_in(message) == field
 
     def test_ridge_weight_is_asked_of_a_tuned_lens_that_starts_from_a_ridge_lens(self):
-        assert training_draft.is_asked({"kind": "tuned", "init": "ridge"}, "ridge")
-        assert not training_draft.is_asked({"kind": "tuned"}, "ridge")
-        assert training_draft.is_asked({}, "ridge")
+        assert draft.is_asked({"kind": "tuned", "init": "ridge"}, "ridge")
+        assert not draft.is_asked({"kind": "tuned"}, "ridge")
+        assert draft.is_asked({}, "ridge")
 
     def test_the_budget_stands_beside_the_paper_s(self):
         """250 steps of 2^18 tokens are all of it."""
@@ -97,7 +97,7 @@ class TestDraft:
 
     def test_an_unknown_kind_names_those_that_there_are(self):
         with pytest.raises(BadInput, match="there are: ridge, tuned"):
-            training_draft.request_from_words("best", [], SETTING)
+            draft.request_from_words("best", [], SETTING)
 
 
 RIDGE = TrainRidgeLens(

@@ -7,8 +7,8 @@ from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_engine.worker.protocol import Failed, Finished
 from mlxterp_tui.folders import state_file
-from mlxterp_tui.panes import training_text
-from mlxterp_tui.panes.training_curves import Curves
+from mlxterp_tui.panes.training import text as training_text
+from mlxterp_tui.panes.training.curves import Curves
 from mlxterp_tui.widgets.long_list import LongList
 
 import msgspec

@@ -6,7 +6,7 @@ from mlxterp_engine.experiments import Price
 from mlxterp_engine.worker.protocol import Finished
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
-from mlxterp_tui.panes.lens import LensPane
+from mlxterp_tui.panes.lens.pane import LensPane
 
 import msgspec
 import pytest

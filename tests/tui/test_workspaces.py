@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlxterp_engine.experiments import BadInput
-from mlxterp_tui.panes.lens_memory import LensMemory, recalled
+from mlxterp_tui.panes.lens.memory import LensMemory, recalled
 from mlxterp_tui.workspaces import Remembered, Workspaces, checked
 
 import pytest

@@ -48,7 +48,7 @@ from textual.binding import BindingType
 from textual.filter import LineFilter
 
 if TYPE_CHECKING:
-    from mlxterp_tui.panes.patchscope import PatchscopePage
+    from mlxterp_tui.panes.patchscope.pane import PatchscopePage
     from mlxterp_tui.recorded import Recorded
 
 

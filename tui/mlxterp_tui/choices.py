@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mlxterp_engine.experiments.request import CHOICES
 from mlxterp_tui.exporting import suggested_exports
 from mlxterp_tui.live import SWITCHES
-from mlxterp_tui.panes.lens_metrics import METRICS
-from mlxterp_tui.panes.lens_question import STATES
+from mlxterp_tui.panes.lens.metrics import METRICS
+from mlxterp_tui.panes.lens.question import STATES
 from mlxterp_tui.workspaces import UNNAMED
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def choices(app: MlxterpApp, name: str) -> Sequence[str]:
         case "deleted-workspaces":
             return workspaces.deleted()
         case "measures":
-            from mlxterp_tui.panes.lens_trajectories import ALL_AT_ONCE, MEASURES
+            from mlxterp_tui.panes.lens.trajectories import ALL_AT_ONCE, MEASURES
 
             return [*MEASURES, ALL_AT_ONCE]
         case "lenses":

@@ -17,9 +17,9 @@ from mlxterp_engine.experiments import (
 from mlxterp_engine.runlog.record import Recording, RunRecord
 from mlxterp_engine.runlog.replay import afresh, request_of
 from mlxterp_tui.logbook import Stored
-from mlxterp_tui.panes import runs_text
 from mlxterp_tui.panes.pane import Pane
 from mlxterp_tui.panes.registry import pane_showing
+from mlxterp_tui.panes.runs import text as runs_text
 from mlxterp_tui.screens.reader import Reader
 from mlxterp_tui.trainings import PAGE as TRAINING_PAGE
 

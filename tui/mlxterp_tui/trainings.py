@@ -23,8 +23,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from mlxterp_tui.app import MlxterpApp
-    from mlxterp_tui.panes.training import TrainingPage
-    from mlxterp_tui.panes.training_draft import Draft, Training
+    from mlxterp_tui.panes.training.draft import Draft, Training
+    from mlxterp_tui.panes.training.pane import TrainingPage
 
 PAGE = "training"
 
@@ -41,7 +41,7 @@ class Trainings:
 
     def asked(self, words: str) -> None:
         """`:train ridge` opens the form; with options, `:train tuned --steps 100`, it begins."""
-        from mlxterp_tui.panes.training_draft import KINDS, request_from_words
+        from mlxterp_tui.panes.training.draft import KINDS, request_from_words
 
         kind, *options = _split(words) or [""]
         if options:

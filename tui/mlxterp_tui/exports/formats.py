@@ -15,8 +15,8 @@ from mlxterp_tui.exports.raster import png
 from mlxterp_tui.exports.result_json import result_json, runs_jsonl
 from mlxterp_tui.exports.script import script
 from mlxterp_tui.logbook import Stored
-from mlxterp_tui.panes.lens_stored import stored_run
-from mlxterp_tui.panes.lens_text import table_tsv
+from mlxterp_tui.panes.lens.stored import stored_run
+from mlxterp_tui.panes.lens.text import table_tsv
 
 
 class Format(NamedTuple):

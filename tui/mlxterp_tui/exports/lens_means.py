@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mlxterp_engine.experiments import LogitLens, Result, request_from
 from mlxterp_tui.exports.columns import columns
-from mlxterp_tui.panes.lens_run import LensRun
-from mlxterp_tui.panes.lens_stored import rows_of
-from mlxterp_tui.panes.lens_summary import FIGURES
-from mlxterp_tui.panes.lens_summary_text import Summary, about, known, number, table
+from mlxterp_tui.panes.lens.run import LensRun
+from mlxterp_tui.panes.lens.stored import rows_of
+from mlxterp_tui.panes.lens.summary import FIGURES
+from mlxterp_tui.panes.lens.summary_text import Summary, about, known, number, table
 
 NEEDED = {"token_ids", "layer", "top_ids", "top_probs", "entropy", "kl", "final_rank"}
 

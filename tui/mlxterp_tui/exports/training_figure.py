@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from mlxterp_engine.experiments import Result
 from mlxterp_tui.exports.columns import columns
-from mlxterp_tui.panes import training_chart, training_text
-from mlxterp_tui.panes.training_curves import Curves, layer_name
+from mlxterp_tui.panes.training import chart as training_chart
+from mlxterp_tui.panes.training import text as training_text
+from mlxterp_tui.panes.training.curves import Curves, layer_name
 from mlxterp_tui.widgets.chart_sheet import Chart, text_of
 
 WIDTH, HEIGHT = 90, 16

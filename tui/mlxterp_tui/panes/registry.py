@@ -33,14 +33,16 @@ TRAININGS = ("train-ridge-lens", "train-tuned-lens")
 RESUMABLE = ("train-tuned-lens",)
 
 PANES = (
-    Entry("lens", "Lens", "lens:LensPane", shows=("logit-lens", "tuned-lens")),
-    Entry("lens-chart", "Trajectories", "lens_chart:LensChartPage", tab=False, home="lens"),
-    Entry("lens-summary", "Figures", "lens_figures:LensFiguresPage", tab=False, home="lens"),
-    Entry("patchscope", "Patchscope", "patchscope:PatchscopePage", ("patchscope",), False, "lens"),
-    Entry("jobs", "Jobs", "jobs:JobsPane"),
-    Entry("training", "Training", "training:TrainingPage", shows=TRAININGS, tab=False),
-    Entry("runs", "Runs", "runs:RunsPane"),
-    Entry("cards", "Cards", "cards:CardsPane"),
+    Entry("lens", "Lens", "lens.pane:LensPane", shows=("logit-lens", "tuned-lens")),
+    Entry("lens-chart", "Trajectories", "lens.chart:LensChartPage", tab=False, home="lens"),
+    Entry("lens-summary", "Figures", "lens.figures:LensFiguresPage", tab=False, home="lens"),
+    Entry(
+        "patchscope", "Patchscope", "patchscope.pane:PatchscopePage", ("patchscope",), False, "lens"
+    ),
+    Entry("jobs", "Jobs", "jobs.pane:JobsPane"),
+    Entry("training", "Training", "training.pane:TrainingPage", shows=TRAININGS, tab=False),
+    Entry("runs", "Runs", "runs.pane:RunsPane"),
+    Entry("cards", "Cards", "cards.pane:CardsPane"),
 )
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from mlxterp_engine.runlog.comparison import Comparison
 from mlxterp_tui.comparison_text import drift_in_line, other_prompts, verdict, whole
 from mlxterp_tui.logbook import Stored
-from mlxterp_tui.panes import lens_alignment, lens_difference
-from mlxterp_tui.panes.lens_difference import LensPair
-from mlxterp_tui.panes.lens_stored import stored_run
+from mlxterp_tui.panes.lens import alignment, difference
+from mlxterp_tui.panes.lens.difference import LensPair
+from mlxterp_tui.panes.lens.stored import stored_run
 from mlxterp_tui.screens.reader import CopyWanted, Reader
 from mlxterp_tui.widgets.cell_grid import CellGrid
 from mlxterp_tui.widgets.legend import Legend
@@ -35,8 +35,8 @@ def comparison(
     """A grid for two lenses of one shape, else field by field."""
     names = {str(stored.record.request["name"]) for stored in (first, second)}
     if names <= set(LENSES):
-        both = lens_difference.pair(stored_run(first), stored_run(second))
-        if both is not None and not lens_alignment.not_compared(both.places):
+        both = difference.pair(stored_run(first), stored_run(second))
+        if both is not None and not alignment.not_compared(both.places):
             return LensComparison(first, second, both, found, title)
     return Reader(title, whole(first.record, second.record, found))
 
@@ -70,7 +70,7 @@ class LensComparison(ModalScreen[None]):
         self._first, self._second = first.record, second.record
         self._both, self._found, self._title = both, found, title
         self._at = 0
-        self._differences = lens_difference.differences(both, both.metrics[0])
+        self._differences = difference.differences(both, both.metrics[0])
         self._grid = CellGrid(id="comparison-grid", corner="block", bottom_up=True)
         self._legend = Legend()
 
@@ -90,7 +90,7 @@ class LensComparison(ModalScreen[None]):
         theme = self.app.appearance.theme
         self._grid.ramp = self.app.appearance.library.ramp(DIVERGING, theme.dark)
         self._grid.set_labels(self._both.rows, self._both.second.tokens)
-        self._grid.set_marks(lens_difference.changed_tokens(self._both))
+        self._grid.set_marks(difference.changed_tokens(self._both))
         self._grid.cursor = (self._both.second.layers, self._both.second.positions - 1)
         self._grid.focus()
         self._show()
@@ -100,17 +100,17 @@ class LensComparison(ModalScreen[None]):
         title = found.metric.title.format(target=self._both.second.target or "")
         self._legend.set_scale(
             f"run {self._second.id} − run {self._first.id} · {title}",
-            *lens_difference.scale_words(found),
+            *difference.scale_words(found),
             log=found.metric.log,
             ramp=self._grid.ramp,
         )
-        self._grid.set_rows(lens_difference.cells(self._both, found))
+        self._grid.set_rows(difference.cells(self._both, found))
         self._show_cell()
 
     def _show_cell(self) -> None:
         row, pos = self._grid.cursor
         layer = self._both.second.layer_at(row)
-        words = lens_difference.in_words(self._both, self._differences, layer, pos)
+        words = difference.in_words(self._both, self._differences, layer, pos)
         self.query_one("#comparison-cell", Static).update(Content(words))
 
     @on(CellGrid.CursorMoved)
@@ -121,7 +121,7 @@ class LensComparison(ModalScreen[None]):
     def action_metric(self, step: int) -> None:
         names = self._both.metrics
         self._at = (self._at + step) % len(names)
-        self._differences = lens_difference.differences(self._both, names[self._at])
+        self._differences = difference.differences(self._both, names[self._at])
         self._show()
 
     @on(CellGrid.CellChosen)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mlxterp_engine.experiments import ModelCard
 from mlxterp_engine.runlog.record import RunRecord
-from mlxterp_tui.panes.runs_text import short_model
+from mlxterp_tui.panes.runs.text import short_model
 
 from textual.content import Content
 

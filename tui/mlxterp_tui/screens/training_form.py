@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from mlxterp_engine.experiments import BadInput, EngineError, Price
 from mlxterp_tui.amounts import price_in_words
-from mlxterp_tui.panes import training_draft
-from mlxterp_tui.panes.training_draft import FIELDS, Draft, Field, Training
-from mlxterp_tui.panes.training_text import of_the_paper
+from mlxterp_tui.panes.training import draft as training_draft
+from mlxterp_tui.panes.training.draft import FIELDS, Draft, Field, Training
+from mlxterp_tui.panes.training.text import of_the_paper
 from mlxterp_tui.widgets.choice_line import ChoiceLine
 
 from textual import on, work

@@ -1,0 +1,1 @@
+"""Papers reproduced: the pane of their cards, and its words."""

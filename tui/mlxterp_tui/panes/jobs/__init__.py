@@ -1,0 +1,1 @@
+"""The engine's queue: its pane, and its words."""

@@ -1,0 +1,1 @@
+"""A patchscope: its page, its question, and what it read."""

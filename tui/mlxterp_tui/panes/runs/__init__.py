@@ -1,0 +1,1 @@
+"""The research log: its pane, the tree of runs, and their words."""
