@@ -105,8 +105,10 @@ def test_the_card_s_own_run_says_how_it_is_made_again(made, tmp_path):
 
 def test_a_card_without_json_is_a_page_of_claims_and_the_last_one_in_the_list(home):
     status, out, _ = reproduce("list", "--json")
-    (entry,) = json.loads(out)
-    assert (status, entry["name"], entry["last"]) == (0, "logit-lens", None)
+    entries = json.loads(out)
+    assert status == 0
+    assert [entry["name"] for entry in entries] == ["logit-lens", "tuned-lens"]
+    assert not any(entry["last"] for entry in entries)
     assert "none yet" in reproduce("list")[1]
     status, page, _ = reproduce(*GLASS)
     assert status == 0
@@ -125,7 +127,7 @@ def test_a_card_without_json_is_a_page_of_claims_and_the_last_one_in_the_list(ho
     ("words", "said"),
     [
         ((), "NAME is missing"),
-        (("logit-lns",), "'logit-lns' is not known; give one of logit-lens, list"),
+        (("logit-lns",), "'logit-lns' is not known; give one of logit-lens, tuned-lens, list"),
         (("logit-lens", "--seed", "x"), "--seed: 'x' is no whole number"),
         (("logit-lens", "--seed", "-1"), "seed is -1; give a whole number from 0"),
         (("logit-lens", "--model", "glass-tny"), "glass-tny"),

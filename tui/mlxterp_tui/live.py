@@ -25,7 +25,7 @@ class Live:
 
     def __init__(self, app: MlxterpApp, switch: Switch) -> None:
         self._app = app
-        self.switch = switch
+        self.switch: Switch = switch
         self._told: set[str] = set()
 
     async def affords(self, request: AnyRequest) -> bool:
