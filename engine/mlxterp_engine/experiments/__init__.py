@@ -9,6 +9,7 @@ from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
 from mlxterp_engine.experiments.patching import PatchCells, PatchEnds
 from mlxterp_engine.experiments.patchscope import Patchscope
+from mlxterp_engine.experiments.path_patching import PathPatching
 from mlxterp_engine.experiments.registry import (
     EXPERIMENTS,
     AnyPart,
@@ -56,6 +57,7 @@ __all__ = [
     "PatchCells",
     "PatchEnds",
     "Patchscope",
+    "PathPatching",
     "Price",
     "Request",
     "Result",

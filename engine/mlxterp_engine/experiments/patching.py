@@ -24,14 +24,12 @@ KINDS = {name: name if name in BY_POSITION else f"attn.{name}" for name in SITES
 """The kind of site, as addresses call it, by the name that its array has here."""
 
 
-class Patching(Request, frozen=True, kw_only=True):
-    """Two prompts of equally many tokens, which differ in what matters.
+class PairRequest(Request, frozen=True, kw_only=True):
+    """Two prompts of equally many tokens, which differ in what matters; or a set of such pairs.
 
     clean, corrupt: the prompts. answer: the token that the clean prompt calls for; wrong: the one
     that the corrupt prompt does; verbatim, one token each. pairs: a .jsonl file of {"clean",
-    "corrupt", "answer", "wrong"}, or `ioi`, instead of these four.
-    sites: of resid_pre, attn_out and mlp_out each block at each position; of z, q and pattern
-    each query head, of k and v each key-value head, at all positions at once.
+    "corrupt", "answer", "wrong"}, or `ioi`, instead of these four; count: how many of them.
     metric, of the last position: logit-diff, the logit of answer minus that of wrong; prob, the
     probability of answer; kl, KL(clean ‖ run) in nats.
     """
@@ -42,7 +40,6 @@ class Patching(Request, frozen=True, kw_only=True):
     wrong: str | None = None
     pairs: str | None = None
     count: int = 20
-    sites: list[str] = msgspec.field(default_factory=lambda: [*BY_POSITION, "z"])
     metric: Metric = "logit-diff"
 
     def __post_init__(self) -> None:
@@ -53,15 +50,6 @@ class Patching(Request, frozen=True, kw_only=True):
         else:
             self._check_pairs(self.pairs)
         check_range("count", self.count, 1, 10_000)
-        for site in self.kinds:
-            check_choice("sites", site, SITES)
-        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
-            raise BadInput(f"sites is {self.sites}; name one at least, and each once")
-
-    @property
-    def kinds(self) -> list[str]:
-        """The sites one by one: on a command line they may be joined by commas."""
-        return [name for names in self.sites for name in names.split(",") if name]
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -91,6 +79,28 @@ class Patching(Request, frozen=True, kw_only=True):
     def _tokens(self) -> tuple[str, ...]:
         """The answers that the metric is about."""
         return {"logit-diff": ("answer", "wrong"), "prob": ("answer",), "kl": ()}[self.metric]
+
+
+class Patching(PairRequest, frozen=True, kw_only=True):
+    """Two prompts, and the sites that are patched from one into the other.
+
+    sites: of resid_pre, attn_out and mlp_out each block at each position; of z, q and pattern
+    each query head, of k and v each key-value head, at all positions at once.
+    """
+
+    sites: list[str] = msgspec.field(default_factory=lambda: [*BY_POSITION, "z"])
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for site in self.kinds:
+            check_choice("sites", site, SITES)
+        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
+            raise BadInput(f"sites is {self.sites}; name one at least, and each once")
+
+    @property
+    def kinds(self) -> list[str]:
+        """The sites one by one: on a command line they may be joined by commas."""
+        return [name for names in self.sites for name in names.split(",") if name]
 
 
 _WANTED = {
