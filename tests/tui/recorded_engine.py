@@ -226,7 +226,7 @@ class RecordedEngine:
                     state=state,  # type: ignore[arg-type]
                     progress=0.0 if state == "running" else 1.0,
                     model=task.model,  # type: ignore[union-attr]
-                    prompt=getattr(task, "subject", ""),
+                    prompt=getattr(task, "about", ""),
                     price=job.price,
                     submitted=float(len(self._jobs)),
                     started=0.0,

@@ -101,7 +101,7 @@ class Trainings:
             job = await self._app.session.submit(request, recording)
             if recording.hypothesis:
                 self._app.hypothesis = ""
-            await self._follow(job, str(request.__struct_config__.tag), request.subject)
+            await self._follow(job, str(request.__struct_config__.tag), request.about)
             ended.set_result(self._app.session.run_of(job))
         finally:
             ended.cancel()

@@ -58,7 +58,7 @@ class PairRequest(Request, frozen=True, kw_only=True):
         return (self.clean, self.corrupt)
 
     @property
-    def subject(self) -> str:
+    def about(self) -> str:
         return self.clean or f"pairs of {self.pairs}"
 
     def _check_prompts(self) -> None:

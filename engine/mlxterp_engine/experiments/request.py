@@ -55,7 +55,7 @@ class Request(
         return (self.chat,) * len(self.prompts)
 
     @property
-    def subject(self) -> str:
+    def about(self) -> str:
         """What it is about, for a line of a list: its first text, or what it is trained on."""
         return self.prompts[0] if self.prompts else ""
 

@@ -61,7 +61,7 @@ class TrainLens(Request, frozen=True, kw_only=True):
             raise BadInput("resume needs out_dir: the folder with the checkpoint")
 
     @property
-    def subject(self) -> str:
+    def about(self) -> str:
         return self.dataset or " ".join(self.corpus)
 
     @property

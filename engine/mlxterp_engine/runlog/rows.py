@@ -25,7 +25,7 @@ RECORD = (
 
 
 class Began(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run before anything is computed. subject: see `Request.subject`."""
+    """What is known of a run before anything is computed. subject: see `Request.about`."""
 
     request: dict[str, Any]
     folder: str
@@ -61,7 +61,7 @@ def began(
         price=price,
         model=model,
         tokens=tokens,
-        subject=request.subject,
+        subject=request.about,
     )
 
 

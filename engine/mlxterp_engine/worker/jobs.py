@@ -101,7 +101,7 @@ class Job:
             progress=self.progress,
             what=f"waiting for {self.waits_for}" if self.waits_for else self.what,
             model=getattr(self.task, "model", ""),
-            prompt=getattr(self.task, "subject", "")[:LONGEST_PROMPT],
+            prompt=getattr(self.task, "about", "")[:LONGEST_PROMPT],
             price=self.price,
             submitted=self.submitted,
             started=self.started,

@@ -54,7 +54,7 @@ class Reproduce(msgspec.Struct, frozen=True, kw_only=True, tag_field="name", tag
         check_range("seed", self.seed, 0, 2**32 - 1)
 
     @property
-    def subject(self) -> str:
+    def about(self) -> str:
         """Which paper, for a line of a list."""
         return entry(self.card).title
 
