@@ -1,0 +1,1 @@
+"""Patching: its pane, and what it shows, computed without a screen."""
