@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mlxterp_engine.bootstrap import Estimate
 from mlxterp_engine.experiments.card import Claim, Ours, Paper
-from mlxterp_engine.reproductions.bootstrap import Estimate
 from mlxterp_engine.reproductions.rules import Rule
 
 import numpy as np

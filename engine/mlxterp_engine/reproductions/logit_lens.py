@@ -12,12 +12,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mlxterp_engine.bootstrap import resamples
 from mlxterp_engine.corpora.builtin import builtin
 from mlxterp_engine.corpora.passages import fitting, passages
 from mlxterp_engine.experiments import BadInput, LogitLens, LogitLensRow, Price, Result, Step
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.reproductions import lens_marginals
-from mlxterp_engine.reproductions.bootstrap import resamples
 from mlxterp_engine.reproductions.claiming import Setting
 from mlxterp_engine.reproductions.frame import (
     Perform,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
+from mlxterp_engine.bootstrap import Estimate, estimate, interval
 from mlxterp_engine.experiments.card import Claim, Curve, Paper
-from mlxterp_engine.reproductions.bootstrap import Estimate, estimate, interval
 from mlxterp_engine.reproductions.claiming import Said, Setting, claim, named, number, too_few
 from mlxterp_engine.reproductions.logit_lens_figures import (
     Figures,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlxterp_engine.reproductions.bootstrap import pooled_means
+from mlxterp_engine.bootstrap import pooled_means
 
 import numpy as np
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mlxterp_engine.bootstrap import Estimate
 from mlxterp_engine.experiments.card import Verdict
-from mlxterp_engine.reproductions.bootstrap import Estimate
 
 Range = tuple[float, float]
 

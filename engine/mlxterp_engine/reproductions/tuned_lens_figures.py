@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlxterp_engine.reproductions.bootstrap import pooled_means
+from mlxterp_engine.bootstrap import pooled_means
 from mlxterp_engine.reproductions.lens_transfer import apart, penalties
 from mlxterp_engine.reproductions.rank_correlation import spearman
 

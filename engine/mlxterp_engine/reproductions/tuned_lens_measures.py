@@ -6,11 +6,11 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mlxterp_engine.bootstrap import resamples
 from mlxterp_engine.experiments import Step
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.lenses.translators import Translators
 from mlxterp_engine.reproductions import lens_marginals
-from mlxterp_engine.reproductions.bootstrap import resamples
 from mlxterp_engine.reproductions.causal_fidelity import (
     Directions,
     directions,

@@ -2,7 +2,7 @@
 
 import math
 
-from mlxterp_engine.reproductions.bootstrap import Estimate
+from mlxterp_engine.bootstrap import Estimate
 from mlxterp_engine.reproductions.rules import Rule
 
 import pytest

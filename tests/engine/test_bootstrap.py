@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from mlxterp_engine.reproductions.bootstrap import DRAWS, estimate, pooled_means, resamples
+from mlxterp_engine.bootstrap import DRAWS, estimate, pooled_means, resamples
 
 import numpy as np
 import pytest
