@@ -14,6 +14,7 @@ from mlxterp_tui.reporting import tells_errors
 from mlxterp_tui.screens import help
 from mlxterp_tui.screens.command_bar import CommandBar
 from mlxterp_tui.screens.hint_line import hint_text
+from mlxterp_tui.screens.noticing_compositor import NoticingCompositor
 from mlxterp_tui.screens.pane_tabs import pane_tabs
 from mlxterp_tui.screens.prompt import SECONDS_BEFORE_RUNNING, PromptPane
 from mlxterp_tui.screens.reader import Reader
@@ -58,6 +59,7 @@ class MainScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__(id="main")
+        self._compositor = NoticingCompositor()
         self._panes: dict[str, Pane] = {}
         self._at = self._behind = PANES[0].name
 

@@ -142,6 +142,14 @@ Example: The capital of France is
             self.query_one("#second-line").focus()
         self.count_soon()
 
+    def place_second(self, text: str) -> None:
+        """Let it stand there, without anybody's having typed it."""
+        if self.second is None:
+            self.call_later(self.open_second, text, False)
+        elif text != self.second:
+            self._placed.add(text)
+            self.query_one("#second-line", Input).value = text
+
     async def close_second(self) -> None:
         await self.query("#second-prompt").remove()
 
