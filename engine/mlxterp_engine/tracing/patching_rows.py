@@ -39,27 +39,55 @@ def in_order(cell: Cell) -> tuple[int, str, tuple[int, ...], int]:
     return cell.block, cell.site.kind, part, position
 
 
-def row_edits(
-    cells: Sequence[Cell], source: Mapping[Site, mx.array], tokens: int, start: int
-) -> list[Edit]:
-    """Edits of a batch whose row i is the run with cells[i], which stand `in_order`.
+@dataclass(frozen=True)
+class Patch:
+    """What one row is given together: `cells` of the source, and `kept` of the unpatched run.
 
-    source: whole sites of the run that is copied from, [1, pos, d] or [1, head, pos, d]. tokens:
-    of the prompt. start: what is before it is the same in both runs and left alone.
+    kept: places behind the first of `cells` that stay as they were before anything was patched.
     """
+
+    cells: tuple[Cell, ...]
+    kept: tuple[Cell, ...] = ()
+
+    @property
+    def block(self) -> int:
+        """The first that differs from the unpatched run's."""
+        return min(cell.block for cell in self.cells)
+
+    @property
+    def places(self) -> tuple[Cell, ...]:
+        return self.cells + self.kept
+
+
+Sites = Mapping[Site, mx.array]
+"""What a run has there: whole sites, [1, pos, d] or [1, head, pos, d]."""
+
+
+def row_edits(
+    patches: Sequence[Patch], source: Sites, unpatched: Sites, tokens: int, start: int
+) -> list[Edit]:
+    """Edits of a batch whose row i is the run with patches[i], which stand `in_order`.
+
+    tokens: of the prompt. start: what is before it is the same in both runs and left alone.
+    """
+    writes = [
+        (row, cell, values)
+        for row, patch in enumerate(patches)
+        for cells, values in ((patch.cells, source), (patch.kept, unpatched))
+        for cell in cells
+    ]
+    writes.sort(key=lambda write: (*in_order(write[1]), write[2] is unpatched, write[0]))
     edits = []
-    numbered = list(enumerate(cells))
-    for key, group in groupby(numbered, key=lambda item: _alike(item[1])):
-        rows, members = zip(*group, strict=True)
-        site = key[0]
-        write = _writing(members, rows, source[site][0], tokens, start)
-        edits.append(Edit(site, write))
+    for key, group in groupby(writes, key=lambda write: _alike(write[1], write[2] is unpatched)):
+        rows, members, origins = zip(*group, strict=True)
+        write = _writing(members, rows, origins[0][key[0]][0], tokens, start)
+        edits.append(Edit(key[0], write))
     return edits
 
 
-def _alike(cell: Cell) -> tuple[Site, bool, bool]:
+def _alike(cell: Cell, kept: bool) -> tuple[Site, bool, bool, bool]:
     """What cells that are written at one stroke have in common."""
-    return cell.site.whole, cell.site.part is None, cell.position is None
+    return cell.site.whole, cell.site.part is None, cell.position is None, kept
 
 
 def _writing(

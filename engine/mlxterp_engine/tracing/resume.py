@@ -12,9 +12,9 @@ How much of this a model allows is `Method`: proved by `resume_proof`, never ass
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlxterp_engine.models.anatomy_parts import Anatomy
@@ -28,9 +28,10 @@ from mlxterp_engine.models.calls import (
 )
 from mlxterp_engine.models.mlx_lm_file import mlx_lm_file
 from mlxterp_engine.tracing import resume_cache
+from mlxterp_engine.tracing.added_noise import Added
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.interventions import Edit
-from mlxterp_engine.tracing.patching_rows import Cell, in_order, row_edits
+from mlxterp_engine.tracing.patching_rows import Cell, Patch, in_order, row_edits
 from mlxterp_engine.tracing.sites import Site
 
 import mlx.core as mx
@@ -48,8 +49,9 @@ class TwoRuns:
 
     ids: of both, equally many; logits: of their last tokens, [2, vocab]. unpatched, source: by
     site, [1, pos, d] or [1, head, pos, d]. ends: the last block's output of both, [2, pos, d];
-    None where runs can't be resumed. first: the first token in which they differ; before it a
-    causal model's activations are the same, and a patch there changes nothing.
+    None where runs can't be resumed. added: what the unpatched run has on its embeddings. first:
+    the first token in which the runs differ; before it a causal model's activations are the same,
+    and a patch there changes nothing.
     """
 
     ids: tuple[tuple[int, ...], tuple[int, ...]]
@@ -60,6 +62,7 @@ class TwoRuns:
     _inputs: list[mx.array]
     _outputs: list[Any]
     _caches: list[Any] | None
+    added: Added | None = None
 
     @property
     def tokens(self) -> int:
@@ -67,7 +70,8 @@ class TwoRuns:
 
     @property
     def first(self) -> int:
-        return first_different(*self.ids)
+        first = first_different(*self.ids)
+        return first if self.added is None else min(first, self.added.first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +80,13 @@ class Patched:
 
     logits: of the last token, [row, vocab]. state: the last block's output at the last token,
     [row, d], and ends: at all tokens that were run, [row, pos, d]; None for whole passes.
+    sites: what was asked to be recorded, of the rows that were there by then.
     """
 
     logits: mx.array
     state: mx.array | None = None
     ends: mx.array | None = None
+    sites: Mapping[Site, mx.array] = field(default_factory=dict)
 
 
 def first_different(a: Sequence[int], b: Sequence[int]) -> int:
@@ -95,8 +101,12 @@ def two_runs(
     source: Sequence[int],
     record: Collection[Site],
     method: Method,
+    added: Added | None = None,
 ) -> TwoRuns:
-    """Both runs in one batch of two, everything recorded; evaluated."""
+    """Both runs in one batch of two, everything recorded; evaluated.
+
+    added: to the embeddings of the unpatched run, e.g. noise.
+    """
     capture = _Capture(anatomy) if method != "full" else None
     caches = make_prompt_cache(net) if method == "suffix" else None
     with _last_token_only(anatomy):
@@ -105,6 +115,7 @@ def two_runs(
             anatomy,
             mx.array([list(unpatched), list(source)]),
             record,
+            [] if added is None else [added.to_row(0)],
             cache=caches,
         )
     last = run.logits[:, -1]
@@ -121,6 +132,7 @@ def two_runs(
         _inputs=inputs,
         _outputs=outputs,
         _caches=caches,
+        added=added,
     )
 
 
@@ -128,8 +140,15 @@ def patched(
     net: Any, anatomy: Anatomy, runs: TwoRuns, cells: Sequence[Cell], method: Method
 ) -> Patched:
     """The unpatched run once for each cell, with it. Rows come in the order of `cells`."""
-    order = sorted(range(len(cells)), key=lambda i: in_order(cells[i]))
-    placed = [cells[i] for i in order]
+    return patched_together(net, anatomy, runs, [Patch((cell,)) for cell in cells], method)
+
+
+def patched_together(
+    net: Any, anatomy: Anatomy, runs: TwoRuns, patches: Sequence[Patch], method: Method
+) -> Patched:
+    """The unpatched run once for each patch, with all that is in it. Rows as in `patches`."""
+    order = sorted(range(len(patches)), key=lambda i: _joining_order(patches[i]))
+    placed = [patches[i] for i in order]
     found = _FULL_OR_NOT[method == "full"](net, anatomy, runs, placed, method)
     back = mx.array(sorted(range(len(order)), key=order.__getitem__))
     return Patched(
@@ -137,6 +156,10 @@ def patched(
         None if found.state is None else found.state[back],
         None if found.ends is None else found.ends[back],
     )
+
+
+def _joining_order(patch: Patch) -> tuple[int, str, tuple[int, ...], int]:
+    return min(map(in_order, patch.cells))
 
 
 def edited(
@@ -150,11 +173,30 @@ def edited(
 
     Arrays hold the tokens from `suffix_start` on; keys, values and sources all of them.
     """
+    return rows_from(net, anatomy, runs, edits, [0], suffix_start(runs, method), method)
+
+
+def rows_from(
+    net: Any,
+    anatomy: Anatomy,
+    runs: TwoRuns,
+    edits: Sequence[Edit],
+    blocks: Sequence[int],
+    start: int,
+    method: Method,
+    record: Collection[Site] = (),
+) -> Patched:
+    """The unpatched run once for each of `blocks`, ascending, from that block on.
+
+    Edits are of whole arrays, which at a block hold the rows that have joined by then (of whole
+    passes all rows) and the tokens from `start` on; keys, values and sources all of them.
+    """
     if method == "full":
+        ids = mx.array([list(runs.ids[0])] * len(blocks))
         with _last_token_only(anatomy):
-            run = forward(net, anatomy, mx.array([list(runs.ids[0])]), (), edits)
-        return Patched(run.logits[:, -1])
-    return _grown(net, anatomy, runs, edits, Counter({0: 1}), suffix_start(runs, method))
+            run = forward(net, anatomy, ids, record, edits)
+        return Patched(run.logits[:, -1], sites=run.sites)
+    return _grown(net, anatomy, runs, edits, Counter(blocks), start, record)
 
 
 def suffix_start(runs: TwoRuns, method: Method) -> int:
@@ -163,12 +205,21 @@ def suffix_start(runs: TwoRuns, method: Method) -> int:
 
 
 def _resumed(
-    net: Any, anatomy: Anatomy, runs: TwoRuns, cells: Sequence[Cell], method: Method
+    net: Any, anatomy: Anatomy, runs: TwoRuns, patches: Sequence[Patch], method: Method
 ) -> Patched:
-    start = _start(runs, cells) if method == "suffix" else 0
-    edits = row_edits(cells, runs.source, runs.tokens, _first_changed(runs))
-    joining = Counter(cell.block for cell in cells)
+    start = _start(runs, [c for p in patches for c in p.places]) if method == "suffix" else 0
+    edits = _written(runs, patches)
+    joining = Counter(patch.block for patch in patches)
     return _grown(net, anatomy, runs, edits, joining, start)
+
+
+def _written(runs: TwoRuns, patches: Sequence[Patch]) -> list[Edit]:
+    return row_edits(patches, runs.source, runs.unpatched, runs.tokens, _first_changed(runs))
+
+
+def _own(runs: TwoRuns) -> list[Edit]:
+    """What every row is that is not patched."""
+    return [] if runs.added is None else [runs.added.to_all()]
 
 
 def _grown(
@@ -178,22 +229,24 @@ def _grown(
     edits: Sequence[Edit],
     joining: Counter[int],
     start: int,
+    record: Collection[Site] = (),
 ) -> Patched:
+    if joining[0] and anatomy.embed is None:  # else the recorded input of the first block has it
+        edits = [*_own(runs), *edits]
     growing = _Growing(anatomy, runs, joining, start)
     cache = resume_cache.cut(runs._caches or (), 0, start) if start else None
     ids = mx.array([runs.ids[0][start:]])
-    run = forward(growing.around(net), anatomy, ids, (), edits, cache=cache, offset=start)
+    run = forward(growing.around(net), anatomy, ids, record, edits, cache=cache, offset=start)
     assert growing.ends is not None  # the last block always runs
-    return Patched(run.logits[:, -1], growing.ends[:, -1], growing.ends)
+    return Patched(run.logits[:, -1], growing.ends[:, -1], growing.ends, run.sites)
 
 
 def _full(
-    net: Any, anatomy: Anatomy, runs: TwoRuns, cells: Sequence[Cell], method: Method
+    net: Any, anatomy: Anatomy, runs: TwoRuns, patches: Sequence[Patch], method: Method
 ) -> Patched:
-    edits = row_edits(cells, runs.source, runs.tokens, _first_changed(runs))
-    ids = mx.array([runs.ids[0]] * len(cells))
+    ids = mx.array([runs.ids[0]] * len(patches))
     with _last_token_only(anatomy):
-        run = forward(net, anatomy, ids, (), edits)
+        run = forward(net, anatomy, ids, (), [*_own(runs), *_written(runs, patches)])
     return Patched(run.logits[:, -1])
 
 
