@@ -200,6 +200,7 @@ class MlxterpApp(App[None]):
         if self.is_open:
             self.main.prompt.show_tokens(read.tokens, read.ids)
             self.main.prompt.show_second_tokens(other.tokens, other.ids)
+            self.main.pane.prompts_read(read, other)
 
     async def _tokens(self, text: str) -> Tokenized:
         """As the model will read it."""

@@ -66,7 +66,8 @@ class Engagement:
         """Unless the last session's run is shown: then nothing is computed until asked for."""
         await self._app.remembering.resumed.wait()
         pane = self._app.main.pane
-        if pane.stored is None and not self._app.runs.has_asked(pane):
+        asked = self._app.runs.has_asked(pane)
+        if pane.runs_at_start and pane.stored is None and not asked:
             self._app.main.ask_prompt()
 
     def changed(self) -> None:

@@ -110,11 +110,14 @@ class Recorded:
         self._app.show_run()
 
     def _adopt(self, request: Mapping[str, Any]) -> None:
-        """Put its prompt, BOS and chat above the pane, as they were asked; a training has none."""
+        """Put its prompts, BOS and chat above the pane, as they were asked; a training has none."""
         app = self._app
-        if "prompt" not in request:
+        first, second = prompts_of(request)
+        if first is None:
             return
-        app.main.prompt.text = str(request.get("prompt", ""))
+        app.main.prompt.text = first
+        if second is not None:
+            app.main.prompt.place_second(second)
         app.setting = msgspec.structs.replace(
             app.setting, bos=request.get("bos", "auto"), chat=bool(request.get("chat", False))
         )
@@ -123,10 +126,15 @@ class Recorded:
     def _stands_at_prompt(self, request: Mapping[str, Any]) -> bool:
         """Whether it is what Enter in the prompt would ask; a training does not depend on it."""
         app = self._app
-        if "prompt" not in request:
+        first, second = prompts_of(request)
+        if first is None:
             return True
-        mine = {**app.setting.request_fields(), "prompt": app.main.prompt.text}
-        return all(request.get(name) == value for name, value in mine.items())
+        mine = app.setting.request_fields()
+        return (
+            first == app.main.prompt.text
+            and second in (None, app.main.pane.second_prompt)
+            and all(request.get(name) == value for name, value in mine.items())
+        )
 
     async def resume(self, run: int, still_wanted: Callable[[], bool]) -> bool:
         """Show what was in front when the session was left, if the prompt still asks just that."""
@@ -233,6 +241,12 @@ def refuse_other_weights(record: RunRecord, card: ModelCard) -> None:
             f"{record.model.sha256[:12]}… and are {card.sha256[:12]}…; "
             f"mlxterp-tui runs replay {record.id} --any-model runs it all the same"
         )
+
+
+def prompts_of(request: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """What stands in the first and in the second prompt for it; None where nothing does."""
+    first, second = request.get("prompt", request.get("clean")), request.get("corrupt")
+    return first and str(first), second and str(second)
 
 
 def run_number(words: str) -> int:

@@ -68,7 +68,7 @@ class Runs:
         return pane in self._asked
 
     def watch(self, pane: Pane, info: JobInfo) -> None:
-        """Show a lens that runs, or has run, in its pane."""
+        """Show what runs, or has run, in its pane."""
         self._start(self._attend(pane, info), "run")
 
     def open(
@@ -109,7 +109,8 @@ class Runs:
             self._app.report(error)
 
     async def _ask(self, pane: Pane, prompt: str) -> None:
-        request = pane.request(prompt, self._app.setting)
+        await self._stop_older()
+        request = await pane.asked(prompt, self._app.setting)
         if request is not None:
             recording = Recording(hypothesis=self._app.hypothesis)
             await self.answer(request, pane, recording)
@@ -167,8 +168,16 @@ class Runs:
 
     async def _attend(self, pane: Pane, info: JobInfo) -> None:
         await pane.prepare()
-        pane.begin(LogitLens(prompt=info.prompt, model=info.model), self._app.session.card)
+        pane.begin(await self._asked_by(info), self._app.session.card)
         await self._show_in(pane, self._app.session.watch(info.id), info.experiment)
+
+    async def _asked_by(self, info: JobInfo) -> AnyRequest:
+        """What a job was asked: all of it where the log has it, else as a lens of its prompt."""
+        if info.run is None:
+            return LogitLens(prompt=info.prompt, model=info.model)
+        from mlxterp_tui.recorded import asked_by
+
+        return asked_by((await self._app.logbook.known(info.run)).record)
 
     async def _open(
         self,

@@ -9,12 +9,10 @@ from mlxterp_engine.experiments import (
     AnyRequest,
     BadInput,
     Contract,
-    LogitLens,
     ModelCard,
     Result,
-    Trace,
 )
-from mlxterp_engine.worker.protocol import JobInfo
+from mlxterp_engine.worker.protocol import JobInfo, Tokenized
 from mlxterp_tui.keymap import Where
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
@@ -63,6 +61,10 @@ class Pane(Container):
 
     live: ClassVar[bool] = False
     """Whether it follows the prompt while somebody types."""
+    runs_at_start: ClassVar[bool] = True
+    """Whether what stands at the prompt is asked as soon as the model is open."""
+    shows_tokens: ClassVar[bool] = False
+    """Whether it shows the prompts' tokens itself, so that they need not stand above it."""
     takes_second: ClassVar[bool] = False
     """Whether it can have a second prompt beside the first."""
     second_prompt: str | None = None
@@ -119,9 +121,13 @@ class Pane(Container):
     def session_changed(self) -> None:
         """The engine's state or one of its jobs is another than before."""
 
-    def request(self, prompt: str, setting: Setting) -> LogitLens | Trace | None:
+    def request(self, prompt: str, setting: Setting) -> AnyRequest | None:
         """What to ask for this prompt; None when the pane asks nothing."""
         return None
+
+    async def asked(self, prompt: str, setting: Setting) -> AnyRequest | None:
+        """The same, after all that has to be known first; None also when it has said why not."""
+        return self.request(prompt, setting)
 
     @property
     def asker(self) -> Pane:
@@ -138,6 +144,9 @@ class Pane(Container):
     def beside_wanted(self) -> tuple[AnyRequest, Answer] | None:
         """What it wants to have beside the run that has come, if it has not got it yet."""
         return None
+
+    def prompts_read(self, first: Tokenized, second: Tokenized) -> None:
+        """How the model reads what stands at the prompts now; without a second one, nothing."""
 
     def second_changed(self) -> None:
         """The second prompt is gone."""

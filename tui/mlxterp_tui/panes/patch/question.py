@@ -48,9 +48,8 @@ class PatchQuestion:
 
     def request(self, prompt: str, second: str | None, setting: Setting) -> AnyRequest:
         """BadInput says what is missing, and the way out."""
-        return self.kind(  # type: ignore[return-value]
-            **self._about(prompt, second), **self.own_options, **setting.request_fields()
-        )
+        fields: dict[str, Any] = self._about(prompt, second) | self.own_options
+        return self.kind(**fields | setting.request_fields())  # type: ignore[return-value]
 
     @property
     def kind(self) -> type[Request]:
