@@ -43,3 +43,7 @@ class ComputingEngine(RecordedEngine):
     async def tokenize(self, text: str, bos: str = "auto", chat: bool = False) -> Tokenized:
         ids = self.model.encode(text, bos, chat)  # type: ignore[arg-type]
         return Tokenized(ids, self.model.tokens.strings(ids))
+
+    async def pieces(self, text: str) -> Tokenized:
+        ids = self.model.tokens.pieces(text)
+        return Tokenized(ids, self.model.tokens.strings(ids))

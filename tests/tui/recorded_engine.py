@@ -186,6 +186,10 @@ class RecordedEngine:
     async def tokenize(self, text: str, bos: str = "auto", chat: bool = False) -> Tokenized:
         return self.recording.tokens.get(text, Tokenized([0], [text]))
 
+    async def pieces(self, text: str) -> Tokenized:
+        """Of what was recorded, as it was; else one token."""
+        return await self.tokenize(text)
+
     async def compare(self, first: int, second: int) -> Comparison:
         from mlxterp_engine.runlog.compare import compare
 

@@ -147,6 +147,10 @@ class Session:
     async def tokenize(self, text: str, bos: Bos, chat: bool) -> Tokenized:
         return await (await self._attached()).tokenize(text, bos, chat)
 
+    async def pieces(self, text: str) -> Tokenized:
+        """Of a text that stands within another, as an answer does behind a prompt."""
+        return await (await self._attached()).pieces(text)
+
     async def status(self) -> EngineStatus:
         return await (await self._attached()).status()
 

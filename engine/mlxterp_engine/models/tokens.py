@@ -103,6 +103,11 @@ class Tokens:
             f"give one, for example {self._instead(text, parts)!r}"
         )
 
+    def pieces(self, text: str) -> list[int]:
+        """The ids of a text that stands within another: one id wherever `single` finds it."""
+        found = self._one(text)
+        return self._plain(text) if found is None else [found]
+
     def chat_text(self, message: str, with_bos: bool = True) -> str:
         """The message in the model's chat template, up to where the model should answer."""
         if self._template is None:

@@ -126,6 +126,8 @@ class Answers:
         workbench = self._runner.workbench
         if workbench is None:
             raise BadInput("no model is open yet; wait until the engine is ready")
+        if call.verbatim:
+            return protocol.Tokenized(*workbench.pieces(call.text))
         return protocol.Tokenized(*workbench.tokenize(call.text, call.bos, call.chat))
 
     def _cancel(self, job_id: str) -> AnyReply:

@@ -278,6 +278,10 @@ class Engine:
         call = protocol.Tokenize(text=text, bos=bos, chat=chat)
         return await self._ask(call, protocol.Tokenized)
 
+    async def pieces(self, text: str) -> protocol.Tokenized:
+        """The same of a text that stands within another, as an answer does behind a prompt."""
+        return await self._ask(protocol.Tokenize(text=text, verbatim=True), protocol.Tokenized)
+
     async def cancel(self, job_id: str) -> None:
         """Ask a job to stop; its `outcome` then raises RunCancelled. No harm if it has ended."""
         await self._ask(protocol.Cancel(job_id), protocol.Done)

@@ -71,11 +71,15 @@ class Jobs(msgspec.Struct, frozen=True, tag="jobs"):
 
 
 class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
-    """Tokens of a text under the open model; answered at once, even while a job runs."""
+    """Tokens of a text under the open model; answered at once, even while a job runs.
+
+    verbatim: the text is a piece of another, such as an answer, and not a prompt of its own.
+    """
 
     text: str
     bos: Literal["auto", "on", "off"] = "auto"
     chat: bool = False
+    verbatim: bool = False
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):

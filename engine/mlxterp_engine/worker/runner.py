@@ -48,7 +48,7 @@ Working = Generator[Started | Step | AnyPart, None, Outcome]
 
 
 class Workbench(Protocol):
-    """What the runner drives. Only `price` and `tokenize` are called from another thread."""
+    """What the runner drives. `price`, `tokenize` and `pieces` are called from another thread."""
 
     @property
     def card(self) -> ModelCard | None: ...
@@ -68,6 +68,8 @@ class Workbench(Protocol):
         ...
 
     def tokenize(self, text: str, bos: str, chat: bool) -> tuple[list[int], list[str]]: ...
+
+    def pieces(self, text: str) -> tuple[list[int], list[str]]: ...
 
     def memory(self) -> tuple[int, int]: ...
 

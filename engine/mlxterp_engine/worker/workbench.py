@@ -21,6 +21,7 @@ from mlxterp_engine.models import calls
 from mlxterp_engine.models.fetch import fetch
 from mlxterp_engine.models.inspect_model import list_models
 from mlxterp_engine.models.load import keeping_free
+from mlxterp_engine.models.tokens import Tokens
 from mlxterp_engine.models.weights_hash import weights_sha256
 from mlxterp_engine.opening import timed_opening
 from mlxterp_engine.reproductions import making
@@ -94,15 +95,25 @@ class Workbench:
 
     def tokenize(self, text: str, bos: Bos, chat: bool) -> tuple[list[int], list[str]]:
         """Ids and exact strings under the open model; empty for an empty text."""
-        if self._open is None:
-            raise BadInput("no model is open yet; wait for it, or open one with :model NAME")
-        tokens = self._open.model.tokens
+        tokens = self._opened_tokens
         ids = tokens.encode(text, bos, chat) if text or chat else []
+        return ids, tokens.strings(ids)
+
+    def pieces(self, text: str) -> tuple[list[int], list[str]]:
+        """The same of a text that stands within another, as an answer does."""
+        tokens = self._opened_tokens
+        ids = tokens.pieces(text)
         return ids, tokens.strings(ids)
 
     def memory(self) -> tuple[int, int]:
         """Bytes that MLX holds now, and its peak."""
         return backend.memory()
+
+    @property
+    def _opened_tokens(self) -> Tokens:
+        if self._open is None:
+            raise BadInput("no model is open yet; wait for it, or open one with :model NAME")
+        return self._open.model.tokens
 
     def _experiment(self, request: Any) -> Working:
         opened = yield from self._opened(request)

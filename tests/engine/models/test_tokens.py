@@ -160,6 +160,13 @@ def test_single_refuses_what_is_not_one_token(default, text, message):
         default.single(text, "target")
 
 
+def test_a_piece_of_a_text_is_one_token_wherever_single_finds_one(default):
+    """An answer is checked on screen by this, and refused by the engine with the other."""
+    assert default.pieces(" Paris") == [default.single(" Paris")]
+    assert default.strings(default.pieces(" Antananarivo"))[0] == " Ant"
+    assert default.pieces("") == []
+
+
 def test_half_a_character_from_the_terminal_is_refused(default):
     with pytest.raises(BadInput, match="invalid character at 1"):
         default.encode("a\udce4")

@@ -78,6 +78,7 @@ async def test_the_engine_answers_while_a_job_runs(engine, tmp_path):
     job = await engine.submit(lens(f"hold {tmp_path / 'go'}"))
     await first_part_of(job)
     assert (await engine.tokenize("abc")).tokens == ["a", "b", "c"]
+    assert (await engine.pieces("abc")).tokens == ["abc"]
     assert await engine.estimate(lens("rows 1")) == PRICE
     status = await engine.status()
     assert (status.state, status.memory, status.peak) == ("ready", 1000, 2000)

@@ -37,6 +37,8 @@ def test_before_a_model_is_open_there_is_no_price_and_no_token():
     assert bench.price(LogitLens(prompt="x", model="glass-tiny")) is None
     with pytest.raises(BadInput, match="no model is open"):
         bench.tokenize("x", "auto", False)
+    with pytest.raises(BadInput, match="no model is open"):
+        bench.pieces("x")
 
 
 def test_an_experiment_opens_its_model_and_leaves_it_open(bench):
@@ -50,6 +52,7 @@ def test_an_experiment_opens_its_model_and_leaves_it_open(bench):
     assert isinstance(again[0], Started)  # nothing was opened this time
     assert bench.price(request).seconds > 0
     assert bench.tokenize("Alice was", "auto", False)[1] == ["Alice", " was"]
+    assert bench.pieces(" was")[1] == [" was"]
 
 
 def test_another_device_or_dtype_is_another_opening(bench):

@@ -24,13 +24,15 @@ MISSING = "╌"
 class Answered:
     """A token that the metric is about. role: answer or wrong. token: None where none is asked.
 
-    figure: what the metric's ends say of it, `LD 6.11`. fault: why it can't be used, a sentence.
+    figure: what the metric's ends say of it, `LD 6.11`. fault: why it can't be used, hint: what
+    may be meant instead; sentences.
     """
 
     role: str
     token: str | None
     figure: str = ""
     fault: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,10 @@ def moved(span: Span, end: End, by: int, tokens: int) -> Span:
 
 def in_words(aligned: Aligned) -> str:
     """What to know before the run: a fault and the way out of it; "" where all is well."""
-    faults = [answer.fault for answer in aligned.answers if answer.fault]
-    if aligned.says or faults:
-        return " ".join(filter(None, [aligned.says, *faults]))
-    if not aligned.alignment.clean or aligned.noise:
-        return ""
-    return _pair_in_words(aligned.alignment)
+    said = [aligned.says, *(answer.fault for answer in aligned.answers)]
+    if not any(said) and aligned.alignment.clean and not aligned.noise:
+        said = [_pair_in_words(aligned.alignment)]
+    return " ".join(filter(None, [*said, *(answer.hint for answer in aligned.answers)]))
 
 
 def _pair_in_words(alignment: Alignment) -> str:
