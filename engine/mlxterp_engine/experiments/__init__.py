@@ -27,6 +27,7 @@ from mlxterp_engine.experiments.result import (
     Started,
     Step,
 )
+from mlxterp_engine.experiments.substitutes import Substitutes
 from mlxterp_engine.experiments.trace import Trace
 from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
 from mlxterp_engine.experiments.train_ridge_lens import TrainRidgeLens
@@ -65,6 +66,7 @@ __all__ = [
     "RunFailed",
     "Started",
     "Step",
+    "Substitutes",
     "Trace",
     "TrainRidgeLens",
     "TrainTunedLens",

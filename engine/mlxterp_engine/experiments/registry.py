@@ -14,6 +14,7 @@ from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
 from mlxterp_engine.experiments.patching import PatchCells, PatchEnds
 from mlxterp_engine.experiments.patchscope import Patchscope
 from mlxterp_engine.experiments.request import Request, check_choice
+from mlxterp_engine.experiments.substitutes import Substitutes
 from mlxterp_engine.experiments.trace import Trace
 from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
 from mlxterp_engine.experiments.train_ridge_lens import TrainRidgeLens
@@ -33,6 +34,7 @@ AnyRequest = (
     | Generate
     | ActivationPatching
     | AttributionPatching
+    | Substitutes
 )
 AnyPart = LogitLensRow | GeneratedToken | LensStep | LensEvaluation | PatchEnds | PatchCells
 

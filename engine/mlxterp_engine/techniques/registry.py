@@ -16,6 +16,7 @@ from mlxterp_engine.experiments import (
     Price,
     Request,
     Step,
+    Substitutes,
     Trace,
     TrainRidgeLens,
     TrainTunedLens,
@@ -29,6 +30,7 @@ from mlxterp_engine.techniques import (
     generate,
     logit_lens,
     patchscope,
+    substitutes,
     trace,
     train_ridge_lens,
     train_tuned_lens,
@@ -62,4 +64,5 @@ TECHNIQUES: dict[type[Request], Technique] = {
     Generate: generate,
     ActivationPatching: activation_patching,
     AttributionPatching: attribution_patching,
+    Substitutes: substitutes,
 }

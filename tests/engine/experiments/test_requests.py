@@ -9,6 +9,7 @@ from mlxterp_engine.experiments import (
     Generate,
     LogitLens,
     Patchscope,
+    Substitutes,
     Trace,
     TrainRidgeLens,
     TrainTunedLens,
@@ -110,6 +111,7 @@ def test_every_experiment_is_known_by_the_name_of_its_file():
         "generate": Generate,
         "activation-patching": ActivationPatching,
         "attribution-patching": AttributionPatching,
+        "substitutes": Substitutes,
     }
     assert known == EXPERIMENTS
     for name, request in EXPERIMENTS.items():

@@ -10,6 +10,7 @@ from mlxterp_engine.experiments import (
     LogitLens,
     Patchscope,
     Request,
+    Substitutes,
     Trace,
     TrainRidgeLens,
     TrainTunedLens,
@@ -56,5 +57,6 @@ EXAMPLES: dict[str, Request] = {
         sites=["attn_out", "z"],
         top=2,
     ),
+    "substitutes": Substitutes(model="glass-tiny", prompt="The 'cat' sat", span=[4, 5], count=3),
     "generate": Generate(model="glass-tiny", prompt=PROMPT, max_tokens=6, temperature=1.0, seed=5),
 }

@@ -40,6 +40,8 @@ MEANINGS = {
     "wrong": "the token that the corrupt prompt calls for",
     "pairs": "a .jsonl file of {clean, corrupt, answer, wrong}, or ioi: made for this model",
     "count": "how many pairs",
+    "span": "its first token and the one behind its last, e.g. 3 5",
+    "substitutes count": "how many at most",
     "metric": "of the last token; logit-diff: the logit of answer less that of wrong",
     "direction": "denoise writes clean values into the corrupt run, noise the other way round",
     "by_position": "each head of --layers at each position too",

@@ -80,6 +80,10 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
     },
     "activation-patching": _PATCHING,
     "attribution-patching": _PATCHING,
+    "substitutes": {
+        "token_ids": ("substitute", "index"),
+        "*": ("substitute",),
+    },
     "generate": {
         "prompt_ids": ("prompt_position",),
         "*": ("index",),
