@@ -127,7 +127,7 @@ class PatchEnds(msgspec.Struct, frozen=True, kw_only=True, tag="patch-ends"):
 class PatchCells(msgspec.Struct, frozen=True, kw_only=True, tag="patch-cells"):
     """Some cells of one site's map. at: positions, heads or key-value heads. values: [layer, at].
 
-    Of z_pos: one block, `layers` holds it alone, and values: [position, head].
+    Of z_pos: values [layer, position, head], `layers` the blocks' own numbers, at positions.
     """
 
     site: str

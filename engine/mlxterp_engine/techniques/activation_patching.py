@@ -204,7 +204,7 @@ def sweep(session: Session, asked: Asked, metric: str) -> Generator[PatchCells |
         for place in group:
             maps[place.map][place.index] = found.get(place.cell, 0.0)
         done += found.items()
-        yield from _parts(group, maps)
+        yield from _parts(group, maps, asked)
         told += len(group)
         yield Step(told, total, "cells")
     return maps, done
@@ -241,14 +241,15 @@ def _zero_before(session: Session, name: str, values: np.ndarray, asked: Asked) 
             values[row, :first, : sites.heads_of(KINDS["z"], block)] = 0
 
 
-def _parts(group: Sequence[Place], maps: Maps) -> list[PatchCells]:
-    """What a group brought, by map: rectangles of its cells."""
+def _parts(group: Sequence[Place], maps: Maps, asked: Asked) -> list[PatchCells]:
+    """What a group brought, by map: rectangles of its cells, by block."""
     parts = []
     for name in dict.fromkeys(place.map for place in group):
         indices = [place.index for place in group if place.map == name]
         rows = sorted({index[0] for index in indices})
         at = sorted({index[1] for index in indices})
-        parts.append(rectangle(name, rows, at, maps[name][np.ix_(rows, at)]))
+        blocks = [asked.layers[row] for row in rows] if name == Z_POS else rows
+        parts.append(rectangle(name, blocks, at, maps[name][np.ix_(rows, at)]))
     return parts
 
 

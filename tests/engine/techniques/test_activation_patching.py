@@ -225,3 +225,26 @@ def test_the_price_counts_the_two_runs_and_the_sweep(tiny):
     small, large = (price(tiny, request(sites=[sites])) for sites in ("k", ",".join(SITES)))
     assert 2 < small.passes < large.passes
     assert small.bytes < large.bytes
+
+
+def test_heads_by_position_are_told_by_the_numbers_of_their_blocks(tiny):
+    asked = request(sites=["z"], by_position=True, layers=[3, 1])
+    parts, result = all_of(tiny, asked)
+    told = [part for part in parts if isinstance(part, PatchCells) and part.site == "z_pos"]
+    assert {block for part in told for block in part.layers} == {3, 1}
+    for part in told:
+        values = np.array(part.values.tolist())
+        for i, block in enumerate(part.layers):
+            row = result.arrays["z_pos_layers"].tolist().index(block)
+            whole = np.array(result.arrays["z_pos"].tolist())
+            assert (values[i] == whole[row][part.at]).all()
+
+
+def all_of(model, asked):
+    """Every part, and the result."""
+    steps, parts = execute(model, asked), []
+    while True:
+        try:
+            parts.append(next(steps))
+        except StopIteration as end:
+            return parts, end.value
