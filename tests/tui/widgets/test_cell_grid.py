@@ -254,3 +254,22 @@ async def test_the_cursor_is_reversed_only_while_the_keys_go_to_the_grid(alone, 
         app.set_focus(None)
         await pilot.pause()
         assert not cursor_is_reversed()
+
+
+async def test_a_cell_that_several_share_is_as_wide_as_they_are(alone):
+    """46 columns, 3 of them the gutter: six cells of 7, or three of 14."""
+    grid = CellGrid(comfortable=(4, 9), ascii_bars=False)
+
+    def fill(grid: CellGrid) -> None:
+        grid.set_labels(["0"], [f"h{head}" for head in range(6)])
+
+    app = alone(grid, fill)
+    async with app.run_test(size=SIZE) as pilot:
+        assert grid.shown_width == 7
+        grid.set_labels(["0"], ["kv0", "kv1", "kv2"])
+        grid.span = 2
+        assert grid.shown_width == 14
+        await pilot.pause()
+        assert app.lines()[0] == "   ▾kv0           kv1           kv2"
+        await pilot.press("greater_than_sign")
+        assert grid.shown_width == 16

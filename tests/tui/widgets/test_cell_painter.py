@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mlxterp_tui.widgets.cell_painter import UNKNOWN, Cell, CellPainter
+from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell, CellPainter
 from mlxterp_tui.widgets.paint import ASCII_BARS, BLOCK_BARS, CellStyle
 
 import pytest
@@ -81,3 +81,16 @@ def test_bars_rise_with_the_level(bars):
 def test_a_level_beyond_the_ends_is_drawn_as_the_end(painter, level):
     end = 0.0 if level < 0 else 1.0
     assert painter.segments(Cell("a", level)) == painter.segments(Cell("a", end))
+
+
+def test_where_there_is_nothing_to_know_nothing_is_drawn(painter):
+    (blank,) = painter.segments(BLANK)
+    assert blank.text == " " * 8
+    assert painter.cursor(BLANK).text == "[      ]"
+
+
+def test_in_a_narrow_cell_digits_take_the_place_of_the_closing_bracket():
+    narrow = CellPainter(6, STYLES, DIM, CROSS)
+    assert text_of(narrow.segments(Cell("+.58", 1.0))) == " +.58█"
+    assert narrow.cursor(Cell("+.58", 1.0)).text == "[+.58█"
+    assert narrow.cursor(Cell("0", 1.0)).text == "[0  ]█"

@@ -11,6 +11,7 @@ from mlxterp_tui.widgets.cell_painter import UNKNOWN, Cell, CellPainter
 from mlxterp_tui.widgets.colour_depth import ascii_only, depth_of
 from mlxterp_tui.widgets.grid_keys import GRID_KEYS
 from mlxterp_tui.widgets.grid_layout import (
+    COMFORTABLE,
     HEADER,
     NARROWEST,
     WIDEST,
@@ -75,6 +76,10 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     """Every how many rows one is shown, counted back from the last, which always is."""
     cell_width: reactive[int] = reactive(0, repaint=False, init=False)
     """Columns a cell takes; 0 is what fits the window."""
+    corner: reactive[str] = reactive("", repaint=False, init=False)
+    """What the row labels are, in a word."""
+    span: reactive[int] = reactive(1, repaint=False, init=False)
+    """How many ordinary cells wide one is: of what is shared by several."""
     ramp: reactive[Ramp | None] = reactive(None, repaint=False, init=False)
     """The colour map; None is the default for a dark or light theme."""
     places: var[GridLayout] = var(GridLayout(0, (), 2, 8, Size(0, 0)), init=False)
@@ -111,6 +116,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         ramp: Ramp | None = None,
         corner: str = "",
         bottom_up: bool = False,
+        comfortable: tuple[int, int] = COMFORTABLE,
         ascii_bars: bool | None = None,
         name: str | None = None,
         id: str | None = None,
@@ -120,10 +126,12 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """An empty grid.
 
         ramp: colour map; None is the default. corner: what the row labels are, in a word.
+        comfortable: least and most columns of a cell whose width follows the window.
         ascii_bars: micro-bars without block characters; None decides by the terminal.
         """
         super().__init__(name=name, id=id, classes=classes, disabled=disabled)
-        self._corner = corner
+        self.set_reactive(CellGrid.corner, corner)
+        self._comfortable = comfortable
         ascii_bars = ascii_only(os.environ) if ascii_bars is None else ascii_bars
         self._bars = ASCII_BARS if ascii_bars else BLOCK_BARS
         self._row_labels: list[str] = []
@@ -245,19 +253,22 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     # Arranging
 
     def _lay_out(self) -> None:
-        gutter = gutter_for([*self._row_labels, self._corner])
+        gutter = gutter_for([*self._row_labels, self.corner])
         width, height = self.scrollable_content_region.size
         window = Size(max(0, width - gutter), max(0, height - HEADER))
         self.places = GridLayout(
             columns=self.column_count,
             shown=rows_to_show(self.row_count, self.stride, self.bottom_up),
             gutter=gutter,
-            cell_width=self.cell_width or width_that_fits(self.column_count, window.width),
+            cell_width=self.span * (self.cell_width or self._fitting(window.width)),
             window=window,
         )
         self._painter = None
         self.virtual_size = self.places.virtual_size
         self.refresh()
+
+    def _fitting(self, width: int) -> int:
+        return width_that_fits(self.column_count * self.span, width, self._comfortable)
 
     def on_resize(self) -> None:
         self._lay_out()
@@ -306,6 +317,15 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_cell_width(self) -> None:
         self._rearrange()
 
+    def watch_corner(self) -> None:
+        self._rearrange()
+
+    def validate_span(self, span: int) -> int:
+        return max(1, span)
+
+    def watch_span(self) -> None:
+        self._rearrange()
+
     def watch_ramp(self) -> None:
         self._painter = None
         self.refresh()
@@ -331,7 +351,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         layout, current = self.places, self.cursor[1]
         plain, chosen = self._label_styles()
         before, after = layout.hidden_columns(self.scroll_offset)
-        corner = " " + fit(self._corner, layout.gutter - 2) + ("‹" if before else " ")
+        corner = " " + fit(self.corner, layout.gutter - 2) + ("‹" if before else " ")
         segments = [Segment(corner, plain)]
         for column in layout.columns_in_view(self.scroll_offset):
             here = column == current
@@ -405,7 +425,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = (self.cursor[0], self.column_count - 1)
 
     def action_widen(self, by: int) -> None:
-        self.cell_width = self.places.cell_width + by
+        self.cell_width = self.places.cell_width // self.span + by
 
     def action_fit_width(self) -> None:
         self.cell_width = 0

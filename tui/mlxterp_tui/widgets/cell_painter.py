@@ -8,22 +8,29 @@ from typing import NamedTuple
 from mlxterp_tui.widgets.paint import BLOCK_BARS, CellStyle, micro_bar, step_of
 from mlxterp_tui.widgets.token_text import fit, legible
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
 _REMEMBERED = 20_000
+_NARROW = 8  # columns
 _CURSOR = Style(reverse=True, bold=True)
 _BLURRED_CURSOR = Style(bold=True, underline=True)
 
 
 class Cell(NamedTuple):
-    """Text and level. Level: 0..1; None is not known yet, NaN failed."""
+    """Text and level. Level: 0..1; None is not known yet, NaN failed.
+
+    A text of a cell that is not known stands in it instead of the dot.
+    """
 
     text: str
     level: float | None = None
 
 
 UNKNOWN = Cell("", None)
+BLANK = Cell(" ", None)
+"""Where there is nothing to know."""
 
 
 class CellPainter:
@@ -59,17 +66,20 @@ class CellPainter:
     def cursor(self, cell: Cell, lead: str = " ", focused: bool = True) -> Segment:
         """The cell under the cursor: in brackets, and reversed where the keys go to the grid.
 
-        A mark takes the place of the first bracket.
+        A mark takes the place of the first bracket, and in a narrow cell a text that would be
+        cut takes the last one's.
         """
         cursor = _CURSOR if focused else _BLURRED_CURSOR
         opening = "[" if lead == " " else lead
         if cell.level is None or math.isnan(cell.level):
             style = self._unknown if cell.level is None else self._failed
             return Segment(f"{opening}{fit(_sign(cell), self.width - 2)}]", style + cursor)
-        text = fit(legible(cell.text), self.width - 3)
+        text = legible(cell.text)
+        takes_all = self.width < _NARROW and cell_len(text) == self.width - 2
+        inside = text if takes_all else fit(text, self.width - 3) + "]"
         ground = self._styles[step_of(cell.level, len(self._styles))].text
         glyph = micro_bar(cell.level, self._bars)
-        return Segment(f"{opening}{text}]{glyph}", ground + cursor)
+        return Segment(f"{opening}{inside}{glyph}", ground + cursor)
 
     def _draw(self, text: str, step: int, glyph: str, lead: str) -> tuple[Segment, ...]:
         if len(self._drawn) >= _REMEMBERED:
@@ -84,4 +94,4 @@ class CellPainter:
 
 
 def _sign(cell: Cell) -> str:
-    return "·" if cell.level is None else "×"
+    return cell.text or "·" if cell.level is None else "×"

@@ -118,7 +118,9 @@ def gutter_for(labels: Sequence[str]) -> int:
     return min(LABEL_LIMIT, max(map(cell_len, labels), default=0)) + 2
 
 
-def width_that_fits(columns: int, window_width: int) -> int:
+def width_that_fits(
+    columns: int, window_width: int, comfortable: tuple[int, int] = COMFORTABLE
+) -> int:
     """A cell width at which all columns fit, if it is neither cramped nor wasteful."""
-    low, high = COMFORTABLE
+    low, high = comfortable
     return max(low, min(high, window_width // max(1, columns)))
