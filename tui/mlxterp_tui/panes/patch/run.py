@@ -1,0 +1,208 @@
+"""What is known of one patching run: its maps fill in as cells arrive. Knows nothing of a screen.
+
+How the pane uses it: `PatchRun(request).with_parts(parts, card)` for each list of parts that
+comes, `.finished(result)`, `.ended(state, reason)` at the end; `stored.stored_run` for a run of
+the log. `run.names` are the maps to step through and `run.map(name)` is one of them; `run.map(name,
+"sd")` and `run.map(name, 3)` are its spread and its fourth pair (or draw of noise), where
+`run.members(name)` says how many there are. `cells.picture(run, name)` is what a CellGrid shows,
+`cells.scale(…)` what its colours mean; `text.heading`, `inspector` and `best` say it in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+from mlxterp_engine.experiments import (
+    Contract,
+    ModelCard,
+    PatchCells,
+    PatchEnds,
+    Result,
+    Started,
+    Step,
+)
+from mlxterp_engine.experiments.request import Request
+from mlxterp_tui.panes.patch import reading
+from mlxterp_tui.panes.patch.maps import PatchMap
+from mlxterp_tui.panes.patch.reading import Frame, Of
+from mlxterp_tui.panes.patch.sites import UNKNOWN_SIZES, Sizes
+
+RunState = Literal["empty", "waiting", "running", "done", "cancelled", "failed"]
+TRACING = "causal-tracing"
+
+
+class Ends(NamedTuple):
+    """The metric of both runs as they are; of causal tracing p(answer) without and with noise."""
+
+    clean: float
+    corrupt: float
+
+
+@dataclass(frozen=True)
+class PatchRun:
+    """clean, corrupt: tokens; of causal tracing both are the one prompt's. maps: by name, in the
+    order asked for. first: the position where the prompts begin to differ.
+
+    recorded_as: its number in the log.
+    """
+
+    request: Request | None = None
+    state: RunState = "empty"
+    clean: tuple[str, ...] = ()
+    corrupt: tuple[str, ...] = ()
+    sizes: Sizes = UNKNOWN_SIZES
+    ends: Ends | None = None
+    method: str = ""
+    first: int = 0
+    maps: Mapping[str, PatchMap] = field(default_factory=dict)
+    progress: Step | None = None
+    result: Result | None = None
+    reason: str = ""
+    recorded_as: int | None = None
+
+    # How it grows
+
+    def with_parts(self, parts: Sequence[object], card: ModelCard | None) -> PatchRun:
+        """What came of the request so far; what else is told of a job is passed over."""
+        run = self
+        for part in parts:
+            if isinstance(part, Started) and card is not None:
+                run = run.read(part.tokens, sizes_of(card))
+            elif isinstance(part, PatchEnds):
+                run = run.between(part)
+            elif isinstance(part, PatchCells):
+                run = run.with_cells(part)
+            elif isinstance(part, Step):
+                run = replace(run, progress=part)
+        return run
+
+    def read(self, tokens: Sequence[Sequence[str]], sizes: Sizes) -> PatchRun:
+        """The prompts as the model reads them: every cell is to come. A set of pairs has none."""
+        clean = tuple(tokens[0]) if tokens else ()
+        corrupt = tuple(tokens[1]) if len(tokens) > 1 else clean
+        run = replace(self, state="running", clean=clean, corrupt=corrupt, sizes=sizes)
+        return replace(run, maps=reading.unknown_maps(run.frame))
+
+    def between(self, ends: PatchEnds) -> PatchRun:
+        """Both ends of the scale. Before the first difference a patch changes nothing."""
+        run = replace(
+            self,
+            ends=Ends(ends.clean_metric, ends.corrupt_metric),
+            first=ends.first_different,
+            method=ends.method,
+        )
+        if run.is_tracing:
+            return run
+        same = range(ends.first_different)
+        maps = {
+            name: found.with_columns(same, 0.0) if found.kind == "position" else found
+            for name, found in run.maps.items()
+        }
+        return replace(run, maps=maps)
+
+    def with_cells(self, part: PatchCells) -> PatchRun:
+        return replace(self, maps={**self.maps, **reading.with_part(self.maps, self.frame, part)})
+
+    def finished(self, result: Result) -> PatchRun:
+        """The result's arrays take the place of what was told on the way."""
+        run = replace(self, state="done", result=result, sizes=sizes_of(result.meta.model))
+        if result.meta.tokens:
+            clean, corrupt = result.meta.tokens[0], result.meta.tokens[-1]
+            run = replace(run, clean=tuple(clean), corrupt=tuple(corrupt))
+        ends = reading.ends_of(result)
+        run = replace(run, ends=Ends(*ends) if ends else self.ends)
+        return replace(run, maps=reading.maps_of(run.frame, result))
+
+    def ended(self, state: RunState, reason: str = "") -> PatchRun:
+        return replace(self, state=state, reason=reason)
+
+    # What it is
+
+    @property
+    def frame(self) -> Frame:
+        return Frame(self.request, self.sizes, self.clean)
+
+    @property
+    def experiment(self) -> str:
+        return str(self.request.__struct_config__.tag) if self.request is not None else ""
+
+    @property
+    def is_tracing(self) -> bool:
+        return self.experiment == TRACING
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("waiting", "running")
+
+    @property
+    def direction(self) -> str:
+        """denoise: clean values written into the corrupt run; noise: the other way round."""
+        return str(getattr(self.request, "direction", "denoise"))
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the maps are means over pairs or facts."""
+        return bool(getattr(self.request, "pairs", None) or getattr(self.request, "facts", None))
+
+    @property
+    def differing(self) -> tuple[int, ...]:
+        """Positions whose tokens differ."""
+        pairs = enumerate(zip(self.clean, self.corrupt, strict=False))
+        return tuple(position for position, (a, b) in pairs if a != b)
+
+    @property
+    def contracts(self) -> dict[str, Contract]:
+        return self.result.meta.contracts if self.result else {}
+
+    @property
+    def unpatched_and_source(self) -> tuple[float, float] | None:
+        """The metric where effects are 0, and where they are 1."""
+        if self.ends is None:
+            return None
+        clean, corrupt = self.ends
+        return (clean, corrupt) if self.direction == "noise" else (corrupt, clean)
+
+    def raw(self, effect: float) -> float | None:
+        """The metric itself of a run with that effect."""
+        if (ends := self.unpatched_and_source) is None:
+            return None
+        unpatched, source = ends
+        return unpatched + effect * (source - unpatched)
+
+    # Its maps
+
+    @property
+    def names(self) -> list[str]:
+        """The maps there are to look at."""
+        return list(self.maps)
+
+    def map(self, name: str, of: Of = "mean") -> PatchMap | None:
+        """of: `mean`, which is the map itself where there is but one pair; `sd`, its spread over
+        pairs or draws; a number, the map of one of them. None where there is none."""
+        found = self.maps.get(name)
+        if of == "mean" or found is None or self.result is None:
+            return found if of == "mean" else None
+        return reading.member(found, self.result, of)
+
+    def members(self, name: str) -> int:
+        """Pairs or draws of noise that the map is the mean of; 0 where they were not kept."""
+        return reading.members(name, self.result) if self.result is not None else 0
+
+    @property
+    def known(self) -> int:
+        return sum(found.known for found in self.maps.values())
+
+    @property
+    def total(self) -> int:
+        return sum(found.total for found in self.maps.values())
+
+    @property
+    def failed(self) -> int:
+        """Cells that could not be computed, in all maps."""
+        return sum(found.failed for found in self.maps.values())
+
+
+def sizes_of(card: ModelCard) -> Sizes:
+    return Sizes(card.layers, card.heads, card.kv_heads)
