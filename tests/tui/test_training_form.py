@@ -11,7 +11,7 @@ from mlxterp_engine.lenses.shelf import lenses_folder
 from mlxterp_engine.worker.protocol import Finished
 from mlxterp_tui.folders import state_file
 from mlxterp_tui.panes.training import draft
-from mlxterp_tui.screens.training_form import TrainingForm, budget
+from mlxterp_tui.screens.training_form import TrainingForm, TrainingSheet, budget
 
 import msgspec
 import pytest
@@ -82,7 +82,7 @@ class TestDraft:
     def test_a_wrong_value_is_refused_in_words_that_name_the_field(self, typed, said, field):
         message = refused(**typed)
         assert message.startswith(said)
-        assert draft.fault_in(message) == field
+        assert TrainingSheet(SETTING).fault_in(message) == field
 
     def test_ridge_weight_is_asked_of_a_tuned_lens_that_starts_from_a_ridge_lens(self):
         assert draft.is_asked({"kind": "tuned", "init": "ridge"}, "ridge")

@@ -6,30 +6,18 @@ A draft is read as the command line reads its options: same words, same refusals
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from mlxterp_engine.experiments import BadInput, TrainRidgeLens, TrainTunedLens, request_from
 from mlxterp_engine.experiments.train_lens import Optimizer, Start
 from mlxterp_tui.commands.parser import Parser
 from mlxterp_tui.commands.request_options import add_options
-
-Draft = Mapping[str, str]
-"""What stands in each field, by its name; an empty one has its default."""
+from mlxterp_tui.draft import Draft, Field, value, words_of
 
 Training = TrainRidgeLens | TrainTunedLens
 KINDS: dict[str, type[Training]] = {"ridge": TrainRidgeLens, "tuned": TrainTunedLens}
 CORPORA = ("builtin", "self", "files", "dataset")
-
-
-class Field(NamedTuple):
-    """A row of the form. choices: the words that it can be; () for free text."""
-
-    name: str
-    label: str
-    about: str
-    choices: tuple[str, ...] = ()
 
 
 FIELDS = (
@@ -49,12 +37,6 @@ FIELDS = (
     Field("seed", "seed", "of random draws"),
 )
 NAMES = tuple(field.name for field in FIELDS)
-
-
-def value(draft: Draft, field: Field) -> str:
-    """What stands there; of a choice always one of its words."""
-    text = draft.get(field.name, "")
-    return text if not field.choices or text in field.choices else field.choices[0]
 
 
 def is_asked(draft: Draft, name: str) -> bool:
@@ -119,12 +101,6 @@ def options(draft: Draft) -> list[str]:
     return words
 
 
-def fault_in(message: str) -> str:
-    """The field that a refusal is about; "" where it names none of them."""
-    word = message.partition(" ")[0].strip(":-").replace("-", "_")
-    return word if word in NAMES else ""
-
-
 def _request_class(kind: str) -> type[Training]:
     if kind not in KINDS:
         raise BadInput(f"there is no training of a {kind!r} lens; there are: {', '.join(KINDS)}")
@@ -147,12 +123,7 @@ def _corpus(draft: Draft) -> list[str]:
 
 
 def _split(name: str, text: str) -> list[str]:
-    if name not in ("files", "held_out"):
-        return [text]
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise BadInput(f"{name} can't be read ({error}); close the quotes") from None
+    return words_of(name, text) if name in ("files", "held_out") else [text]
 
 
 def _from_here(name: str, said: Any) -> Any:
