@@ -74,6 +74,21 @@ def summarise(
     )
 
 
+def probability_of(logits: mx.array, token: int) -> np.ndarray:
+    """p(token) of each row of logits [row, vocab], float32."""
+    if mx.default_device() == mx.gpu:
+        whole = logits.astype(mx.float32)
+        return as_numpy(mx.exp(whole[:, token] - mx.logsumexp(whole, axis=-1)))
+    values = as_numpy(logits.astype(mx.float32))
+    starts = range(0, len(values), ROWS_AT_A_TIME)
+    return np.concatenate([_probability(values[i : i + ROWS_AT_A_TIME], token) for i in starts])
+
+
+def _probability(y: np.ndarray, token: int) -> np.ndarray:
+    e = np.exp(y - y.max(axis=-1, keepdims=True))
+    return e[:, token] / e.sum(axis=-1)
+
+
 def _summarise_rows(
     y: np.ndarray, at: np.ndarray, final: Reference, top_k: int, target: int | None
 ) -> Summary:

@@ -126,3 +126,19 @@ def _check_level(name: str, value: float) -> None:
     check_number(name, value, 0, LARGEST_NOISE)
     if value == 0:
         raise BadInput(f"{name} is {value}, which changes nothing; the paper takes 3")
+
+
+def default_window(blocks: int) -> int:
+    """As much of the depth as 10 of GPT-2 XL's 48 blocks; 1 at least."""
+    return max(1, round(10 * blocks / 48))
+
+
+def window_blocks(block: int, blocks: int, window: int, rule: WindowRule) -> range:
+    """The blocks whose outputs are given back together around `block`, cut at both ends.
+
+    code: block − ⌊window/2⌋ … block + ⌈window/2⌉ − 1, as in the authors' causal_trace.py; paper:
+    block − ⌊(window − 1)/2⌋ … block + ⌊window/2⌋, which is [l − 4, l + 5] for 10 (appendix B.1).
+    They differ by one block where the window is even, and not where it is odd.
+    """
+    before = window // 2 if rule == "code" else (window - 1) // 2
+    return range(max(0, block - before), min(blocks, block - before + window))

@@ -74,6 +74,19 @@ class Tokens:
             return [self.bos_id, *ids]
         return ids
 
+    def offsets(
+        self, text: str, bos: Bos = "auto", chat: bool = False
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """The text that is read, and of which of its characters each token of `encode` is made.
+
+        (0, 0): of none, as a BOS in front. With chat the text is that of the whole template.
+        """
+        whole = self.chat_text(text, with_bos=bos != "off") if chat else text
+        added = not chat and bos != "off"
+        found = self._tokenizer.encode(_well_formed(whole), add_special_tokens=added).offsets
+        in_front = len(self.encode(text, bos, chat)) - len(found)  # -1: one of two BOS is dropped
+        return whole, [(0, 0)] * in_front + found[max(-in_front, 0) :]
+
     def strings(self, ids: Iterable[int]) -> list[str]:
         """For each id the exact text it stands for; joined they are the tokenizer's text.
 
