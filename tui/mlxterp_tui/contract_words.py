@@ -15,6 +15,7 @@ WORDS = {
     "attention_rows": "attention rows = 1",
     "patch_changes": "patch changes",
     "patch_full": "patch of all",
+    "freeze_identity": "frozen = unpatched",
     "resume_equals_full": "resumed = full",
     "attribution_sum": "attribution sum",
     "cache_equals_full": "cache = full",

@@ -45,6 +45,11 @@ class PathPatching(PairRequest, frozen=True, kw_only=True, tag="path-patching"):
             _check_receiver(address)
         if len(set(self.addresses)) < len(self.addresses):
             raise BadInput(f"receivers is {self.receivers}; name each once")
+        if FINAL in self.addresses and len(self.addresses) > 1:
+            raise BadInput(
+                "receivers has final beside heads; what is written into the final state hides "
+                "what the heads do: ask for final in a run of its own"
+            )
 
     @property
     def addresses(self) -> list[str]:

@@ -13,6 +13,7 @@ from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
 from mlxterp_engine.experiments.patching import PatchCells, PatchEnds
 from mlxterp_engine.experiments.patchscope import Patchscope
+from mlxterp_engine.experiments.path_patching import PathPatching
 from mlxterp_engine.experiments.request import Request, check_choice
 from mlxterp_engine.experiments.substitutes import Substitutes
 from mlxterp_engine.experiments.trace import Trace
@@ -34,6 +35,7 @@ AnyRequest = (
     | Generate
     | ActivationPatching
     | AttributionPatching
+    | PathPatching
     | Substitutes
 )
 AnyPart = LogitLensRow | GeneratedToken | LensStep | LensEvaluation | PatchEnds | PatchCells

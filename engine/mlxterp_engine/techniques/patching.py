@@ -93,7 +93,7 @@ class Session:
 
     def is_same(self, cell: Cell) -> bool:
         """Whether the first block's input is the very same in both runs: a patch does nothing."""
-        return cell.site == Site("resid_pre", 0) and self._difference(cell) == 0
+        return cell.site == Site("resid_pre", 0) and self.difference(cell) == 0
 
     def normalised(self, raw: np.ndarray) -> np.ndarray:
         effect = (raw - self.unpatched) / (self.source - self.unpatched)
@@ -106,20 +106,20 @@ class Session:
             contracts["patch_changes"] = Contract.of(self.unmoved / self.live, 0.0)
         if self.everything is not None:
             effect = self.effects([self.everything])[0] if self.full is None else self.full
-            error = abs(effect - 1) * abs(self.source - self.unpatched) / self._largest
-            contracts["patch_full"] = Contract.of(error, TOLERANCE[self._low])
+            error = abs(effect - 1) * abs(self.source - self.unpatched) / self.largest
+            contracts["patch_full"] = Contract.of(error, TOLERANCE[self.low])
         if self.method != "full" and done:
             contracts["resume_equals_full"] = Contract.of(
-                self._resume_error(done), TOLERANCE[self._low]
+                self._resume_error(done), TOLERANCE[self.low]
             )
         return contracts
 
     @property
-    def _largest(self) -> float:
+    def largest(self) -> float:
         return max(abs(self.source), abs(self.unpatched))
 
     @property
-    def _low(self) -> bool:
+    def low(self) -> bool:
         return self.model.anatomy.dtype != mx.float32
 
     def _change(self, found: Patched) -> mx.array:
@@ -134,11 +134,11 @@ class Session:
         if not len(change):
             return
         for cell, moved in zip(cells, change, strict=True):
-            if cell.site.kind in CHANGES and self._difference(cell) > MOVED[self._low]:
+            if cell.site.kind in CHANGES and self.difference(cell) > MOVED[self.low]:
                 self.live += 1
-                self.unmoved += int(moved <= STILL[self._low])
+                self.unmoved += int(moved <= STILL[self.low])
 
-    def _difference(self, cell: Cell) -> float:
+    def difference(self, cell: Cell) -> float:
         """How much the two runs differ at a cell, of the site's largest entry."""
         whole, everywhere = cell.site.whole, cell.position is None
         if (whole, everywhere) not in self._moved:
@@ -158,7 +158,7 @@ class Session:
         expected = self.readout.by_logits(as_numpy(whole.logits))
         span = self.source - self.unpatched
         found = np.array([effect for _, effect in chosen]) * span + self.unpatched
-        largest = max(np.abs(expected).max(), self._largest)
+        largest = max(np.abs(expected).max(), self.largest)
         return float(np.abs(found - expected).max() / largest)
 
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import math
+
 from mlxterp_engine.experiments import Price
 from mlxterp_engine.experiments.patching import KINDS
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.patching import COMPARED, Pair
-from mlxterp_engine.techniques.patching_cells import Z_POS, Asked, Place, column_order, in_turns
-from mlxterp_engine.tracing.resume import first_different
+from mlxterp_engine.techniques.patching_cells import (
+    Z_POS,
+    Asked,
+    Place,
+    column_order,
+    in_turns,
+    places_of,
+)
+from mlxterp_engine.tracing.paths import Paths
+from mlxterp_engine.tracing.resume import Method, first_different
 
 SECONDS_AT_ONCE = 0.15  # of one evaluation: between two of them a run can be cancelled
 LEAST_TOKENS = 256  # of one evaluation: fewer keep a matrix product from its full speed
 BYTES_AT_ONCE = 128 << 20  # what the rows of one evaluation may hold beside the recorded runs
 BATCHED = 0.7  # a token's time among many, beside one of a short forward, measured
+KEPT = 0.2  # of a block's time is left where heads and MLP both stay as they were, measured
+COMPARED_SENDERS = 2  # of path patching, whose runs are done by whole passes too
 TOLD = "resumption"
 
 
@@ -58,6 +70,29 @@ def price_of_attribution(
     return Price(seconds / pace.seconds(tokens), seconds, 3 * _bytes(model, asked, tokens))
 
 
+def price_of_paths(model: InterpretableModel, paths: Paths, pair: Pair, metric: str) -> Price:
+    """The two runs, each sender's pass to the last receiver, its pass from the first one on, and
+    two senders by whole passes."""
+    tokens, blocks, pace = len(pair.clean.ids), model.sites.blocks, model.pace
+    first = first_different(pair.clean.ids, pair.corrupt.ids)
+    method = _method(model)
+    count = tokens - (first if paths.receivers else tokens - 2) if method == "suffix" else tokens
+    share = KEPT if any(site.kind == "mlp_out" for site in paths.kept) else 1
+    depth = 0.0
+    for place in places_of(model.sites, "z", (), Asked(("z",))):
+        block = place.cell.block
+        if paths.reaches(block):
+            depth += share * (blocks if method == "full" else (paths.end or blocks) - block)
+            if paths.receivers:
+                depth += blocks if method == "full" else blocks - paths.first_behind(block)
+    passes = 1 + bool(paths.receivers)
+    starts = passes * math.ceil(depth * count / (blocks * at_once(model, tokens, metric)))
+    seconds = pace.seconds(2 * tokens) + passes * pace.seconds(COMPARED_SENDERS * tokens)
+    seconds += pace.start * starts + pace.per_token * BATCHED * count * depth / blocks
+    asked = Asked(("z", "attn_out", "mlp_out"))
+    return Price(seconds / pace.seconds(tokens), seconds, _bytes(model, asked, tokens))
+
+
 def _checks(model: InterpretableModel, asked: Asked, tokens: int) -> float:
     """The cells that are computed whole, and a patch of everything."""
     pace = model.pace
@@ -66,13 +101,18 @@ def _checks(model: InterpretableModel, asked: Asked, tokens: int) -> float:
 
 def _seconds(model: InterpretableModel, group: list[Place], first: int, tokens: int) -> float:
     blocks = model.sites.blocks
-    told = vars(model).get(TOLD)  # not tried before it is needed: that takes the engine's thread
-    method = "suffix" if told is None else told.method
+    method = _method(model)
     starts = {first if place.cell.position is None else place.cell.position for place in group}
     count = tokens - min(starts) if method == "suffix" else tokens
     depths = [blocks - (0 if method == "full" else place.cell.block) for place in group]
     per_token = model.pace.per_token * BATCHED
     return model.pace.start * max(depths) / blocks + per_token * count * sum(depths) / blocks
+
+
+def _method(model: InterpretableModel) -> Method:
+    """How runs are resumed, as far as is known: to try it takes the engine's thread."""
+    told = vars(model).get(TOLD)
+    return "suffix" if told is None else told.method
 
 
 def _bytes(model: InterpretableModel, asked: Asked, tokens: int) -> int:

@@ -13,6 +13,7 @@ from mlxterp_engine.experiments import (
     Generate,
     LogitLens,
     Patchscope,
+    PathPatching,
     Price,
     Request,
     Step,
@@ -30,6 +31,7 @@ from mlxterp_engine.techniques import (
     generate,
     logit_lens,
     patchscope,
+    path_patching,
     substitutes,
     trace,
     train_ridge_lens,
@@ -64,5 +66,6 @@ TECHNIQUES: dict[type[Request], Technique] = {
     Generate: generate,
     ActivationPatching: activation_patching,
     AttributionPatching: attribution_patching,
+    PathPatching: path_patching,
     Substitutes: substitutes,
 }

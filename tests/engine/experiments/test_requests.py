@@ -9,6 +9,7 @@ from mlxterp_engine.experiments import (
     Generate,
     LogitLens,
     Patchscope,
+    PathPatching,
     Substitutes,
     Trace,
     TrainRidgeLens,
@@ -111,6 +112,7 @@ def test_every_experiment_is_known_by_the_name_of_its_file():
         "generate": Generate,
         "activation-patching": ActivationPatching,
         "attribution-patching": AttributionPatching,
+        "path-patching": PathPatching,
         "substitutes": Substitutes,
     }
     assert known == EXPERIMENTS

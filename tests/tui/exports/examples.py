@@ -9,6 +9,7 @@ from mlxterp_engine.experiments import (
     Generate,
     LogitLens,
     Patchscope,
+    PathPatching,
     Request,
     Substitutes,
     Trace,
@@ -58,5 +59,13 @@ EXAMPLES: dict[str, Request] = {
         top=2,
     ),
     "substitutes": Substitutes(model="glass-tiny", prompt="The 'cat' sat", span=[4, 5], count=3),
+    "path-patching": PathPatching(
+        model="glass-tiny",
+        clean="The 'cat' sat",
+        corrupt="The 'bat' sat",
+        answer="s",
+        wrong="e",
+        receivers=["blocks.3.attn.q[1],blocks.2.attn.v[0]"],
+    ),
     "generate": Generate(model="glass-tiny", prompt=PROMPT, max_tokens=6, temperature=1.0, seed=5),
 }

@@ -139,6 +139,7 @@ _BODIES = {
     "tuned-lens": _layers,
     "activation-patching": patching_figure,
     "attribution-patching": patching_figure,
+    "path-patching": patching_figure,
     "generate": _written,
     "patchscope": _read_out,
     "attention": _patterns,

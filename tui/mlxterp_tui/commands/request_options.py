@@ -45,6 +45,8 @@ MEANINGS = {
     "metric": "of the last token; logit-diff: the logit of answer less that of wrong",
     "direction": "denoise writes clean values into the corrupt run, noise the other way round",
     "by_position": "each head of --layers at each position too",
+    "receivers": "final (the last block's output), or heads: blocks.20.attn.q[3], k[1], v[0,2]",
+    "freeze": "what stays as in the unpatched run beside the sender: other heads, or MLPs too",
     "top": "how many of each map's cells are patched too, and as many drawn at random",
     "layers": "block numbers with commas between them",
     "max_tokens": "how many tokens to write at most; an end token ends it sooner",
@@ -114,9 +116,13 @@ def _word_beside_a_number(kind: Any) -> str:
     return words[0][0] if float in get_args(kind) and words else ""
 
 
+def meaning(request: type[Request], name: str) -> str:
+    """What a field of this experiment means; "" where nothing is said of it."""
+    return MEANINGS.get(f"{request.__struct_config__.tag} {name}", MEANINGS.get(name, ""))
+
+
 def _help(request: type[Request], field: msgspec.structs.FieldInfo) -> str:
-    own = f"{request.__struct_config__.tag} {field.name}"  # what this experiment means by it
-    meaning = MEANINGS.get(own, MEANINGS.get(field.name, ""))
+    words = meaning(request, field.name)
     if any(field.default is nothing for nothing in (msgspec.NODEFAULT, None, False)):
-        return meaning
-    return f"{meaning} (default: {field.default})".strip()
+        return words
+    return f"{words} (default: {field.default})".strip()

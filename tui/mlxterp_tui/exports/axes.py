@@ -49,6 +49,7 @@ _PATCHING: Mapping[str, Axes] = {
     "pattern": ("layer", "head"),
     "[kv]": ("layer", "kv_head"),
     "exact_*": ("exact",),
+    "effect": ("layer", "head"),
     "resid_pre": _CELL,
     "attn_out": _CELL,
     "mlp_out": _CELL,
@@ -80,6 +81,7 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
     },
     "activation-patching": _PATCHING,
     "attribution-patching": _PATCHING,
+    "path-patching": _PATCHING,
     "substitutes": {
         "token_ids": ("substitute", "index"),
         "*": ("substitute",),

@@ -96,6 +96,7 @@ FIGURES: Mapping[str, Callable[[Result], str]] = {
     "attention": attention_figure,
     "activation-patching": patching_figure,
     "attribution-patching": patching_figure,
+    "path-patching": patching_figure,
     "generate": generated_figure,
     "patchscope": patchscope_figure,
 }

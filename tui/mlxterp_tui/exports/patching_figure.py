@@ -12,7 +12,7 @@ from mlxterp_tui.exports.columns import columns
 from mlxterp_tui.exports.escaping import quoted
 
 MOST = 5  # cells of each map
-MAPS = (*SITES, "z_pos")
+MAPS = (*SITES, "z_pos", "effect")
 
 
 def patching_figure(result: Result) -> str:

@@ -1,0 +1,269 @@
+"""Path patching: what each head tells the chosen receivers, and nobody else.
+
+Wang et al. 2022 (arXiv 2211.00593, section 3.1 and appendix B) and Goldowsky-Dill et al. 2023
+(arXiv 2304.05969). Norms are computed anew in both passes; MLPs too in the second, and in the
+first unless they are kept. Where the paper replaces the sender's output from a counterfactual
+prompt in the clean run, that is `noise` here; `denoise` is the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from mlxterp_engine.backend import as_numpy
+from mlxterp_engine.experiments import (
+    BadInput,
+    Contract,
+    PatchCells,
+    PatchEnds,
+    PathPatching,
+    Price,
+    Step,
+)
+from mlxterp_engine.experiments.path_patching import FINAL
+from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.techniques.activation_patching import ends_of, figures, most, pair_of, rectangle
+from mlxterp_engine.techniques.findings import Findings, Prompts
+from mlxterp_engine.techniques.patching import MOVED, STILL, Session, check_lengths, open_pair
+from mlxterp_engine.techniques.patching_cells import (
+    Asked,
+    Place,
+    far_apart_first,
+    grouped,
+    places_of,
+    shape_of,
+)
+from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_price import at_once, price_of_paths
+from mlxterp_engine.tracing.patching_rows import Cell
+from mlxterp_engine.tracing.paths import Delivered, Paths, delivered, run_from
+from mlxterp_engine.tracing.resume import Method
+from mlxterp_engine.tracing.resume_proof import TOLERANCE
+from mlxterp_engine.tracing.sites import Site
+
+import mlx.core as mx
+import numpy as np
+
+EFFECT = "effect"
+HEADS = Asked(("z",))
+
+Sweep = tuple[np.ndarray, dict[str, Contract]]
+
+
+def check(model: InterpretableModel, request: PathPatching) -> None:
+    """Answers are single tokens; the receivers exist; every block can be kept as it was."""
+    answers_of(model, request.answer, request.wrong)
+    paths_of(model, request)
+
+
+def price(model: InterpretableModel, request: PathPatching, prompts: Prompts) -> Price:
+    pair = pair_of(model, request, prompts)
+    check_lengths(pair)
+    return price_of_paths(model, paths_of(model, request), pair, request.metric)
+
+
+def run(
+    model: InterpretableModel, request: PathPatching, prompts: Prompts
+) -> Generator[PatchEnds | PatchCells | Step, None, Findings]:
+    """The ends first, then the senders of blocks far apart before those between."""
+    pair = pair_of(model, request, prompts)
+    paths = paths_of(model, request)
+    yield Step(0, 1, "both runs")
+    session = open_pair(model, pair, kinds_of(paths), request.metric, request.direction)
+    yield session.ends
+    effect, contracts = yield from sweep(session, paths, request.metric)
+    return Findings(
+        ends_of(session, pair) | {EFFECT: effect},
+        contracts,
+        {
+            "clean_tokens": pair.clean.tokens,
+            "corrupt_tokens": pair.corrupt.tokens,
+            "method": session.method,
+            "receivers": words_of(paths),
+        },
+        _headline(request, session, paths, effect),
+        figures(session, {EFFECT: effect}),
+    )
+
+
+def paths_of(model: InterpretableModel, request: PathPatching) -> Paths:
+    """What is reached and what is kept. BadInput in words for what this model has not."""
+    sites = model.sites
+    if not any(sites.has("attn.z", block) for block in range(sites.blocks)):
+        raise BadInput(f"{model.card.reference} has no heads to send: {sites.missing['attn.z']}")
+    receivers = _receivers(model, request)
+    kept = []
+    for block in range(sites.blocks):
+        mixing = [Site(kind, block) for kind in ("attn.z", "attn_out") if sites.has(kind, block)]
+        if not mixing:
+            reason = sites.why_not(Site("attn_out", block))
+            raise BadInput(f"block {block}'s token mixer can't be kept as it was: {reason}")
+        kept += mixing
+        if request.freeze == "heads+mlps":
+            sites.require([Site("mlp_out", block)])
+            kept.append(Site("mlp_out", block))
+    return Paths(receivers, tuple(kept))
+
+
+def _receivers(model: InterpretableModel, request: PathPatching) -> tuple[Site, ...]:
+    """Heads, each once; none for `final`."""
+    if FINAL in request.addresses:
+        return ()
+    found: list[Site] = []
+    for address in request.addresses:
+        site = model.sites.parse(address)
+        assert site.part is not None  # the request has seen to it
+        found += [Site(site.kind, site.block, (head,)) for head in site.part]
+    twice = next((site for site in found if found.count(site) > 1), None)
+    if twice is not None:
+        raise BadInput(f"receivers names {twice} twice; name each once")
+    if all(site.block == 0 for site in found):
+        raise BadInput(
+            f"receivers is {', '.join(map(str, found))}: no head stands before block 0; give "
+            "heads of later blocks, or final"
+        )
+    return tuple(found)
+
+
+def kinds_of(paths: Paths) -> list[str]:
+    """The kinds of site that have to be recorded."""
+    return list(dict.fromkeys(["attn.z", *(s.kind for s in (*paths.kept, *paths.receivers))]))
+
+
+def words_of(paths: Paths) -> list[str]:
+    return [str(site) for site in paths.receivers] or [FINAL]
+
+
+def sweep(session: Session, paths: Paths, metric: str) -> Generator[PatchCells | Step, None, Sweep]:
+    """effect [layer, head]: exactly 0 behind every receiver, NaN where there is no such head."""
+    sites = session.model.sites
+    effect = np.full(shape_of(sites, "z", session.runs.tokens, HEADS), np.nan, np.float32)
+    live = []
+    for place in places_of(sites, "z", (), HEADS):
+        effect[place.index] = 0
+        if paths.reaches(place.cell.block):
+            live.append(place)
+    senders = _Senders(session, paths)
+    told = 0
+    for group in _in_turns(session, paths, live, metric):
+        sending = [place.cell for place in group]
+        values = senders.effects(sending if told else [*sending, None])
+        for place, value in zip(group, values, strict=False):
+            effect[place.index] = value
+        yield from _parts(group, effect)
+        told += len(group)
+        yield Step(told, len(live), "senders")
+    return effect, senders.contracts([place.cell for place in live], effect)
+
+
+def _in_turns(
+    session: Session, paths: Paths, live: Sequence[Place], metric: str
+) -> list[list[Place]]:
+    """Groups that are computed together: blocks far apart before those between."""
+    tokens = session.runs.tokens
+    start = run_from(session.runs, paths, session.method)
+    size = at_once(session.model, tokens, metric) // (2 if paths.receivers else 1)
+    found = list(grouped(live, start, tokens, size))
+    return [found[i] for i in far_apart_first(len(found))]
+
+
+def _parts(group: Sequence[Place], effect: np.ndarray) -> list[PatchCells]:
+    """Rectangles of the group's cells, and no others: blocks of the same heads together."""
+    heads: dict[int, list[int]] = {}
+    for row, head in sorted(place.index for place in group):
+        heads.setdefault(row, []).append(head)
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, at in heads.items():
+        rows.setdefault(tuple(at), []).append(row)
+    return [
+        rectangle(EFFECT, found, list(at), effect[np.ix_(found, at)]) for at, found in rows.items()
+    ]
+
+
+@dataclass(eq=False)
+class _Senders:
+    """Runs of senders, measured, and what they prove.
+
+    live: senders whose z differs; unmoved: those of them after which nothing else arrived.
+    kept: the metric of a run with nothing sent, once it is known.
+    """
+
+    session: Session
+    paths: Paths
+    live: int = 0
+    unmoved: int = 0
+    kept: float | None = None
+
+    def effects(self, senders: Sequence[Cell | None]) -> np.ndarray:
+        """[sender], float32; NaN where the metric is not finite."""
+        session = self.session
+        found = self._delivered(senders, session.method)
+        measured = session.readout.lazily(found.patched)
+        mx.eval(measured, found.change)
+        raw = session.readout.of(measured)
+        self._count_unmoved(senders, as_numpy(found.change))
+        if None in senders:
+            self.kept = float(raw[list(senders).index(None)])
+        return session.normalised(raw)
+
+    def contracts(self, senders: Sequence[Cell], effect: np.ndarray) -> dict[str, Contract]:
+        """senders: those that were run; effect [layer, head]."""
+        session, contracts = self.session, {}
+        if self.live:
+            contracts["patch_changes"] = Contract.of(self.unmoved / self.live, 0.0)
+        if self.kept is not None:
+            error = abs(self.kept - session.unpatched) / session.largest
+            contracts["freeze_identity"] = Contract.of(error, TOLERANCE[session.low])
+        if session.method != "full" and senders:
+            error = self._resume_error(senders, effect)
+            contracts["resume_equals_full"] = Contract.of(error, TOLERANCE[session.low])
+        return contracts
+
+    def _delivered(self, senders: Sequence[Cell | None], method: Method) -> Delivered:
+        model, runs = self.session.model, self.session.runs
+        return delivered(model.net, model.anatomy, runs, senders, self.paths, method)
+
+    def _count_unmoved(self, senders: Sequence[Cell | None], change: np.ndarray) -> None:
+        if not len(change):
+            return
+        low, last = self.session.low, self.session.runs.tokens - 1
+        for sender, moved in zip(senders, change, strict=True):
+            if sender is None:
+                continue
+            read = sender if self.paths.receivers else replace(sender, position=last)
+            if self.session.difference(read) > MOVED[low]:
+                self.live += 1
+                self.unmoved += int(moved <= STILL[low])
+
+    def _resume_error(self, senders: Sequence[Cell], effect: np.ndarray) -> float:
+        """Of the strongest sender and of one in the middle, by whole passes; of the metric."""
+        session = self.session
+        size = {sender: abs(effect[_index(sender)]) for sender in senders}
+        chosen = [max(size, key=lambda s: np.nan_to_num(size[s])), senders[len(senders) // 2]]
+        whole = self._delivered(chosen, "full").patched
+        expected = session.readout.by_logits(as_numpy(whole.logits))
+        span = session.source - session.unpatched
+        found = np.array([effect[_index(s)] for s in chosen]) * span + session.unpatched
+        largest = max(np.abs(expected).max(), session.largest)
+        return float(np.abs(found - expected).max() / largest)
+
+
+def _index(sender: Cell) -> tuple[int, int]:
+    assert sender.site.part is not None  # a head's z
+    return sender.block, sender.site.part[0]
+
+
+def _headline(request: PathPatching, session: Session, paths: Paths, effect: np.ndarray) -> str:
+    """Both ends, and the sender that moves most."""
+    ends = f"{session.readout.clean:.2f} clean, {session.readout.corrupt:.2f} corrupt"
+    words = f"{WORDS[request.metric]} {ends}"
+    if not np.isfinite(effect).any():
+        return f"{words}; no cell could be computed"
+    layer, head = most(effect)
+    return f"{words}; most: head {layer}.{head} to {_to(paths)}, {effect[layer, head]:.2f}"
+
+
+def _to(paths: Paths) -> str:
+    first, *others = words_of(paths)
+    return f"{first} and {len(others)} more" if others else first
