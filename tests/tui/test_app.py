@@ -218,7 +218,7 @@ class TestEngine:
 class TestJobs:
     async def test_they_are_listed_newest_first(self, opened):
         async with opened() as screen:
-            await screen.press("escape", "2")
+            await screen.press("escape", "3")
             await screen.sees("2 jobs, 0 running")
             lines = [line for line in screen.lines if "✓ job" in line]
             assert "logit-lens" in lines[0]
@@ -226,7 +226,7 @@ class TestJobs:
 
     async def test_enter_shows_an_ended_lens_again(self, opened):
         async with opened() as screen:
-            await screen.press("escape", "2")
+            await screen.press("escape", "3")
             await screen.sees("2 jobs")
             await screen.press("enter")
             await screen.sees("' Paris' on top")
@@ -234,7 +234,7 @@ class TestJobs:
     async def test_x_cancels_the_marked_one(self, opened):
         async with opened(free=5) as screen:
             await screen.until(lambda: len(screen.engine.asked) == 2, "the lens was asked")
-            await screen.press("escape", "2", "x")
+            await screen.press("escape", "3", "x")
             await screen.sees("cancelled")
 
 

@@ -51,7 +51,7 @@ def on_the_shelf(home, card) -> Path:
 
 async def in_the_pane(screen) -> None:
     await screen.press("escape")
-    await screen.press("4")
+    await screen.press("5")
     await screen.sees("reproduction ")
 
 

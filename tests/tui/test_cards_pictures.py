@@ -45,7 +45,7 @@ def looks_the_same(snap_compare, recording):
             await until(
                 pilot, lambda: (lens := app.screen.query(LensPane)) and lens.first().contracts
             )
-            for key in ("escape", "4", *keys):
+            for key in ("escape", "5", *keys):
                 await pilot.press(key)
                 await pilot.pause(0.3)
 

@@ -31,7 +31,7 @@ def failed(log: RunLog, note: str = "", hypothesis: str = "") -> int:
 
 
 async def to_runs(screen) -> None:
-    await screen.press("escape", "3")
+    await screen.press("escape", "4")
     await screen.until(lambda: screen.app.main.pane_name == "runs")
 
 

@@ -80,7 +80,7 @@ def test_help(looks_the_same):
 
 
 def test_the_jobs(looks_the_same):
-    assert looks_the_same(SMALL, keys("escape", "2"))
+    assert looks_the_same(SMALL, keys("escape", "3"))
 
 
 def test_the_command_line(looks_the_same):

@@ -57,7 +57,7 @@ def cancelled(log: RunLog, recording: Recording) -> int:
 
 
 async def to_runs(screen) -> None:
-    await screen.press("escape", "3")
+    await screen.press("escape", "4")
     await screen.until(lambda: screen.app.main.pane_name == "runs")
     await screen.until(lambda: screen.app.main.run_in_front is not None, "a list")
 
@@ -69,7 +69,7 @@ def listed(screen) -> list[int]:
 class TestList:
     async def test_an_empty_log_teaches_how_to_fill_it(self, opened):
         async with opened() as screen:
-            await screen.press("escape", "3")
+            await screen.press("escape", "4")
             await screen.sees("No runs yet")
             assert ":hypothesis TEXT" in screen.text
 
@@ -152,7 +152,7 @@ class TestList:
             later = add(1)
             await screen.pilot.pause(0.3)
             assert [entry.line.id for entry in pane._listing.entries] == [first]
-            await screen.press("3")
+            await screen.press("4")
             await screen.until(lambda: listed(screen) == [later, first], "the run made elsewhere")
 
     async def test_a_pinned_run_stays_on_top_also_next_time(self, opened, add):
@@ -163,7 +163,7 @@ class TestList:
             await screen.until(lambda: listed(screen) == [first, second], "on top")
             await screen.app.remembering.keep()
         async with opened() as screen:
-            await screen.press("escape", "3")
+            await screen.press("escape", "4")
             await screen.until(lambda: listed(screen) == [first, second], "still on top")
 
 
@@ -482,9 +482,9 @@ class TestTroubles:
         add()
         log._connection.execute("PRAGMA user_version = 99")
         async with opened() as screen:
-            await screen.press("escape", "3")
+            await screen.press("escape", "4")
             await screen.until(lambda: any("newer mlxterp-tui" in n for n in screen.notices))
-            await screen.press("1", "3", "1", "E")
+            await screen.press("1", "4", "1", "E")
             await screen.sees("newer mlxterp-tui")
             assert sum("newer" in trouble.sentence for trouble in screen.app.troubles) == 1
             await screen.press("escape")
@@ -511,7 +511,7 @@ class TestSessions:
         async with opened(log=log) as screen:
             await screen.sees("run 1 of the log")
             await screen.until(lambda: screen.app.session.card is not None, "an open model")
-            await screen.press("escape", "2")
+            await screen.press("escape", "3")
             await screen.sees("1 jobs")  # opening the model, and nothing else
             assert len(log.lines()) == 1
 

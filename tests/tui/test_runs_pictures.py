@@ -65,7 +65,7 @@ async def on_list(pilot: Pilot[None]) -> RunsPane:
         if app.session.card is not None and not app.runs.current:
             break
         await pilot.pause(0.02)
-    await pilot.press("escape", "3")
+    await pilot.press("escape", "4")
     pane = app.main.query_one(RunsPane)
     for _ in range(300):
         if pane._known is not None and pane._known.record.id == pane.run_id:

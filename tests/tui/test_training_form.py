@@ -117,7 +117,7 @@ def recording(home: Path) -> Recording:
 
 
 async def form(screen) -> None:
-    await screen.press("escape", "2")
+    await screen.press("escape", "3")
     await screen.until(lambda: screen.app.main.pane_name == "jobs")
     await screen.pilot.pause()
     await screen.press("t")

@@ -92,7 +92,7 @@ async def test_whoever_leaves_and_comes_back_sees_the_whole_chart(opened):
         await screen.sees("step 20 of 40")
         await screen.press("escape")
         assert screen.app.main.pane_name == "lens"
-        await screen.press("2")
+        await screen.press("3")
         await screen.until(lambda: isinstance(screen.app.focused, LongList))
         await screen.press("enter")
         await screen.sees("step 20 of 40")
@@ -160,7 +160,7 @@ async def test_r_goes_on_with_a_training_that_was_stopped(opened, log, recording
         await screen.press("x")
         await screen.sees("– cancelled")
         if where == "jobs":
-            await screen.press("2")
+            await screen.press("3")
             await screen.until(lambda: screen.app.main.pane_name == "jobs")
             await screen.pilot.pause()
         screen.engine._free = None
@@ -262,7 +262,7 @@ async def test_a_cancelled_training_out_of_the_log_shows_how_far_it_came(opened,
 async def test_the_jobs_list_says_what_a_training_is_at(opened):
     async with opened() as screen:
         await training(screen)
-        await screen.press("2")
+        await screen.press("3")
         await screen.sees("train-tuned-lens")
         assert "builtin" in screen.text
 

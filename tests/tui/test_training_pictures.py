@@ -80,9 +80,9 @@ def test_all_layers_over_the_depth(looks_the_same):
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=["80x24", "120x40"])
 def test_the_form(looks_the_same, size, theme):
-    assert looks_the_same(size, "2", "t", "right", theme=theme, begin=False)
+    assert looks_the_same(size, "3", "t", "right", theme=theme, begin=False)
 
 
 def test_a_wrong_value_in_the_form(looks_the_same):
-    keys = ("2", "t", *["tab"] * 5, "0")
+    keys = ("3", "t", *["tab"] * 5, "0")
     assert looks_the_same(SMALL, *keys, begin=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from mlxterp_engine.experiments.patching import Metric
 from mlxterp_engine.experiments.request import CHOICES
 from mlxterp_tui.exporting import suggested_exports
 from mlxterp_tui.live import SWITCHES
@@ -24,6 +25,7 @@ FIXED = {
     "metrics": tuple(METRICS),
     "states": STATES,
     "edits": ("show", "off"),
+    "effect-metrics": get_args(Metric),
 }
 
 
@@ -53,6 +55,12 @@ def choices(app: MlxterpApp, name: str) -> Sequence[str]:
             return app.main.pane.lenses
         case "ablations":
             return app.main.pane.ablations
+        case "maps":
+            return app.main.pane.maps
+        case "methods":
+            from mlxterp_tui.panes.patch.question import methods
+
+            return methods()
         case "tags":
             return app.main.known_tags
         case _:

@@ -48,7 +48,7 @@ OPEN_ENDED = ("lenses", "ablations", "models", "exports", "tags", "workspaces", 
 
 def unquoted(text: str) -> str:
     """Without the quotes around it: they are how a leading space is written."""
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"" and text[0] not in text[1:-1]:
         return text[1:-1]
     return text
 

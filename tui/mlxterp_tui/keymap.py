@@ -15,7 +15,7 @@ from textual.keys import _character_to_key
 
 Where = Literal[
     "app", "main", "prompt", "lens", "lens-view", "lens-chart", "lens-summary", "patchscope",
-    "jobs", "training", "runs", "cards",
+    "patch", "jobs", "training", "runs", "cards",
 ]  # fmt: skip
 
 PLACES: dict[Where, str] = {
@@ -27,6 +27,7 @@ PLACES: dict[Where, str] = {
     "lens-chart": "in the trajectories",
     "lens-summary": "in the lens's figures",
     "patchscope": "in a patchscope",
+    "patch": "in patching",
     "jobs": "in the jobs",
     "training": "in a training",
     "runs": "in the runs",
@@ -228,6 +229,28 @@ COMMANDS: tuple[Command, ...] = (
     Command("leave-patchscope", "patchscope", "escape", "leave", "Back to the lens", "back"),
     Command("measure", "lens-chart", "", "measure", "What the lines are", "", "a measure",
             "measures"),
+    Command("next-map", "patch", "s", "cycle_map(1)", "Next map: another site", "site"),
+    Command("previous-map", "patch", "S", "cycle_map(-1)", "Previous map"),
+    Command("map", "patch", "", "map", "The map to look at", "",
+            "a map: resid_pre, attn_out, mlp_out, z", "maps"),
+    Command("next-best", "patch", "n", "best(1)", "Next of the ten largest cells", "largest"),
+    Command("previous-best", "patch", "N", "best(-1)", "Previous of the ten largest cells"),
+    Command("take-answers", "patch", "t", "type_answers", "Name the answer and the wrong one",
+            "answers"),
+    Command("answers", "patch", "", "answers", "The answer and the wrong one", "",
+            "two tokens, each in quotes, its leading space included: \" Mary\" \" John\"; or auto"),
+    Command("corrupt", "patch", "o", "corrupt", "Type the corrupt prompt", "corrupt prompt"),
+    Command("example", "patch", "enter", "example", "The example, where nothing was run yet"),
+    Command("next-effect-metric", "patch", "m", "cycle_metric",
+            "Next metric: logit difference, probability, KL", "metric"),
+    Command("effect-metric", "patch", "", "metric", "What a patch is measured by", "",
+            "logit-diff, prob or kl", "effect-metrics"),
+    Command("turn-direction", "patch", "d", "turn",
+            "Turn the direction: denoise (clean into corrupt) or noise", "direction"),
+    Command("next-method", "patch", "M", "cycle_method",
+            "Next method: activation, attribution, path patching, causal tracing", "method"),
+    Command("method", "patch", "", "method", "How effects are found", "",
+            "activation, attribution, path or tracing", "methods"),
     Command("cancel-job", "jobs", "x", "cancel_job", "Cancel this job", "cancel"),
     Command("watch-job", "jobs", "enter", "watch_job", "Show this job's progress", "watch"),
     Command("copy-job", "jobs", "y", "copy_job", "Copy this job's line and reason"),
@@ -279,7 +302,7 @@ COMMANDS: tuple[Command, ...] = (
 )  # fmt: skip
 
 
-HAND_OVER = ("command", "prompt", "leave")
+HAND_OVER = ("command", "prompt", "leave", "take-answers", "corrupt")
 
 
 def bindings(where: Where) -> list[Binding]:

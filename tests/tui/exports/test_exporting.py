@@ -62,7 +62,7 @@ async def test_the_list_of_runs_writes_the_run_under_its_cursor(opened, log, rec
     other = log.begin(run.task, Said(note="another prompt"))  # type: ignore[arg-type]
     log.finish(other, run.events[-1].outcome)  # type: ignore[union-attr]
     async with opened() as screen:
-        await screen.press("escape", "3")
+        await screen.press("escape", "4")
         await screen.until(lambda: screen.app.main.run_in_front == other, "the list")
         assert f"run-{other}.csv" in suggested_exports(screen.app.main.pane)
         written = json.loads(await export(screen, tmp_path / "run.json"))
@@ -72,7 +72,7 @@ async def test_the_list_of_runs_writes_the_run_under_its_cursor(opened, log, rec
 
 async def test_a_pane_without_a_run_writes_its_picture_and_says_what_is_missing(opened, tmp_path):
     async with opened() as screen:
-        await screen.press("escape", "2")
+        await screen.press("escape", "3")
         names = suggested_exports(screen.app.main.pane)
         assert tuple(Path(name).suffix for name in names) == PICTURES
         screen.app.action_export(f"{tmp_path}/jobs.csv")

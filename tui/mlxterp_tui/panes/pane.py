@@ -85,6 +85,9 @@ class Pane(Container):
         """Says exactly what is shown; stands in the row above the pane."""
         raise NotImplementedError
 
+    maps: Sequence[str] = ()
+    """The maps it can show, for the `:` line."""
+
     class Changed(Message):
         """The contracts or the cost are other than before."""
 

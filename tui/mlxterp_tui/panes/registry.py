@@ -32,6 +32,8 @@ class Entry(NamedTuple):
 TRAININGS = ("train-ridge-lens", "train-tuned-lens")
 RESUMABLE = ("train-tuned-lens",)
 
+PATCHINGS = ("activation-patching", "attribution-patching", "path-patching", "causal-tracing")
+
 PANES = (
     Entry("lens", "Lens", "lens.pane:LensPane", shows=("logit-lens", "tuned-lens")),
     Entry("lens-chart", "Trajectories", "lens.chart:LensChartPage", tab=False, home="lens"),
@@ -39,6 +41,7 @@ PANES = (
     Entry(
         "patchscope", "Patchscope", "patchscope.pane:PatchscopePage", ("patchscope",), False, "lens"
     ),
+    Entry("patch", "Patch", "patch.pane:PatchPane", shows=PATCHINGS),
     Entry("jobs", "Jobs", "jobs.pane:JobsPane"),
     Entry("training", "Training", "training.pane:TrainingPage", shows=TRAININGS, tab=False),
     Entry("runs", "Runs", "runs.pane:RunsPane"),

@@ -1,0 +1,187 @@
+"""The map and what stands around it: the sites, the cell in words, the largest cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlxterp_themes import Ramp
+from mlxterp_tui.panes.lens.body import DIVERGING, REST
+from mlxterp_tui.panes.lens.inspector import write
+from mlxterp_tui.panes.lens.picture import Scale
+from mlxterp_tui.panes.patch import best as best_of
+from mlxterp_tui.panes.patch import cells as patch_cells
+from mlxterp_tui.panes.patch import exact, inspector, text
+from mlxterp_tui.panes.patch.best import Best
+from mlxterp_tui.panes.patch.maps import At
+from mlxterp_tui.panes.patch.run import PatchRun
+from mlxterp_tui.panes.patch.view import PatchView
+from mlxterp_tui.widgets.cell_grid import CellGrid
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Static
+
+if TYPE_CHECKING:
+    from mlxterp_tui.app import MlxterpApp
+
+ROOM_FOR_COLUMN = 108  # from this width on the words stand beside the map
+
+
+class PatchBody(Vertical):
+    """Shows a run as far as it is known; only what changed is painted again."""
+
+    DEFAULT_CSS = """
+    PatchBody { height: 1fr; display: none; }
+    PatchBody Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    #patch-maps { padding: 0 1; color: $foreground-muted; }
+    #patch-row { height: 1fr; }
+    #patch-grid { width: 1fr; }
+    #patch-column { width: 46; padding: 0 1 0 2; display: none; }
+    #patch-column Static { margin: 1 0 0 0; }
+    #patch-column #patch-cell { margin: 0; text-wrap: wrap; }
+    #patch-strip { padding: 0 1; background: $surface; display: none; }
+    PatchBody.-column #patch-column { display: block; }
+    PatchBody.-strip #patch-strip { display: block; }
+    """
+
+    app: MlxterpApp
+
+    class Scaled(Message):
+        """What the colours of the map mean is another thing than before."""
+
+        def __init__(self, scale: Scale, ramp: Ramp) -> None:
+            super().__init__()
+            self.scale, self.ramp = scale, ramp
+
+    class Pointed(Message):
+        """The cursor stands on another position; None where the map has none."""
+
+        def __init__(self, position: int | None) -> None:
+            super().__init__()
+            self.position = position
+
+    class Chosen(Message):
+        """The cell under the cursor was chosen."""
+
+    def __init__(self) -> None:
+        super().__init__(id="patch-body")
+        self.run = PatchRun()
+        self.view = PatchView()
+        self.grid = CellGrid(
+            id="patch-grid", corner="block", bottom_up=True, comfortable=patch_cells.NARROW
+        )
+        self._resting: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="patch-maps")
+        with Horizontal(id="patch-row"):
+            yield self.grid
+            with Vertical(id="patch-column"):
+                yield Static(id="patch-cell")
+                yield Static(id="patch-best")
+                yield Static(id="patch-trust")
+        with Vertical(id="patch-strip"):
+            yield Static(id="patch-cell-line")
+            yield Static(id="patch-best-line")
+            yield Static(id="patch-trust-line")
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._arrange()
+        self.paint()
+
+    def _arrange(self) -> None:
+        column = self.size.width >= ROOM_FOR_COLUMN
+        self.set_class(column, "-column")
+        self.set_class(not column, "-strip")
+
+    # What is shown.
+
+    def show(self, run: PatchRun, view: PatchView) -> None:
+        """Another run, more of it, or another look at it."""
+        self.run, self.view = run, view
+        self.paint()
+
+    def paint(self) -> None:
+        """Everything; what looks as it did is not sent again."""
+        if not self.is_attached or self.run.map(self.view.name, self.view.of) is None:
+            return
+        run, view, grid = self.run, self.view, self.grid
+        self._arrange()
+        grid.ramp = self._ramp
+        grid.corner = patch_cells.corner(run, view.name)
+        grid.span = patch_cells.span(run, view.name)
+        largest = [one.at for one in self.best]
+        grid.replace(*patch_cells.picture(run, view.name, view.of, largest))
+        grid.set_column_marks(patch_cells.column_marks(run, view.name))
+        grid.cursor = view.cursor(run)
+        self.tell()
+
+    @property
+    def _ramp(self) -> Ramp:
+        appearance = self.app.appearance
+        if patch_cells.is_diverging(self.run, self.view.name, self.view.of):
+            return appearance.library.ramp(DIVERGING, appearance.theme.dark)
+        return appearance.ramp
+
+    def tell(self) -> None:
+        """Say what the map is, which maps there are, and what is under the cursor."""
+        run, view = self.run, self.view
+        title = text.heading(run, view.name, view.of)
+        scale = patch_cells.legend(run, view.name, title, view.of)
+        self.post_message(self.Scaled(scale, self._ramp))
+        write(self, "#patch-maps", text.maps_line(run, view.name, view.of))
+        self._show_cell()
+
+    @property
+    def best(self) -> list[Best]:
+        """The largest cells of the map in front."""
+        return best_of.best_cells(self.run, self.view.name, self.view.of)
+
+    # Moving.
+
+    @property
+    def at(self) -> At:
+        return self.view.cursor(self.run)
+
+    def go_to(self, at: At) -> None:
+        self.grid.cursor = at
+
+    @on(CellGrid.CursorMoved)
+    def _cursor_moved(self, event: CellGrid.CursorMoved) -> None:
+        event.stop()
+        at = At(*self.grid.cursor)  # the message may be older than a new run
+        if at != self.at:
+            self.view = self.view.moved(self.run, at)
+            self._show_cell_soon()
+
+    @on(CellGrid.CellChosen)
+    def _cell_chosen(self, event: CellGrid.CellChosen) -> None:
+        event.stop()
+        self.post_message(self.Chosen())
+
+    def _show_cell_soon(self) -> None:
+        """Once the cursor rests: while a key is held, only the grid is painted and sent."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(REST, self._show_cell)
+
+    def _show_cell(self) -> None:
+        """Write about the cell under the cursor, wherever there is room for it."""
+        run, view = self.run, self.view
+        if not self.is_attached or run.map(view.name, view.of) is None:
+            return
+        at, best = self.at, self.best
+        if self.has_class("-column"):
+            lines = inspector.lines(run, view.name, view.of, at)
+            write(self, "#patch-cell", Content("\n").join(lines))
+            write(self, "#patch-best", best_of.table(run, best, at, view.name))
+            write(self, "#patch-trust", best_of.trust_line(run, view.name))
+        else:
+            write(self, "#patch-cell-line", inspector.line(run, view.name, view.of, at))
+            write(self, "#patch-best-line", best_of.strip(run, best, at, view.name))
+            write(self, "#patch-trust-line", best_of.trust_line(run, view.name))
+            self.query_one("#patch-trust-line").display = exact.trust(run, view.name) is not None

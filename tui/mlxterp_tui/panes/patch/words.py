@@ -1,0 +1,62 @@
+"""What the patch pane says of itself, and the example that it begins with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Example(NamedTuple):
+    """A pair that small models solve."""
+
+    clean: str
+    corrupt: str
+    answer: str
+    wrong: str
+
+
+IOI = Example(
+    "When Mary and John went to the store, John gave a drink to",
+    "When Mary and John went to the store, Mary gave a drink to",
+    " Mary",
+    " John",
+)
+
+CAT = Example("The cat sat on the mat", "The dog sat on the mat", "s", "e")
+"""For models that take the names apart."""
+
+EXAMPLES = (IOI, CAT)
+
+EMPTY = f"""\
+Patching: which places of the model carry what makes the answer?
+
+Two prompts of equally many tokens call for different answers. The model reads both; then, place
+by place, what it computed for one is written into the run of the other, and the answer is looked
+at again. The map fills in: 0, nothing moved; 1, this place alone brings the other answer.
+
+Enter, here, shows an example (Wang et al. 2022):
+  clean    {IOI.clean}   →{IOI.answer}
+  corrupt  {IOI.corrupt}   →{IOI.wrong}
+
+With prompts of your own: type the clean one above, o for the corrupt one, then Enter in either.
+t names the answers; without it they are what the model itself says after each prompt."""
+
+HELP = """\
+Each cell of the map is one patched run: the state that one prompt has there was written into the
+run of the other. The value is how far that moves the metric from the unpatched run's (0) to the
+source's (1); it is not clipped. denoise writes clean states into the corrupt run: which places are
+enough to bring the answer? noise writes corrupt ones into the clean run: which ones are needed?
+Rows are blocks, the first at the bottom; columns are positions, or heads at all positions at once.
+A dim dot is not known yet, × could not be computed, ≠ marks tokens that differ.
+
+s shows another site's map, n goes through the ten largest cells, and the text beside the map says
+in words what the cell under the cursor is. From a cell onwards: p its block's heads by position,
+A its attention pattern, v the lens of the run with just this patch, a the same place zeroed, V a
+vector added there. u goes back to the run before.
+
+M takes another method: attribution patching estimates all cells from one gradient, and shows exact
+values of the largest beside; path patching sends a head's output to chosen receivers alone; causal
+tracing has one prompt, puts noise on its subject, and restores one state at a time.
+
+Prompts must have equally many tokens: b proposes other words for the marked span, ( ) and { } move
+its ends. O shows every option, with its price; :pairs ioi patches a set and shows means.
+"""
