@@ -6,6 +6,8 @@ from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.patching import Patching
 from mlxterp_engine.experiments.request import check_range
 
+DISAGREES = 0.5
+
 
 class AttributionPatching(Patching, frozen=True, kw_only=True, tag="attribution-patching"):
     """Estimate every cell of the denoising maps from one backward pass on the corrupt run.
@@ -28,3 +30,11 @@ class AttributionPatching(Patching, frozen=True, kw_only=True, tag="attribution-
             )
         check_range("steps", self.steps, 1, 1000)
         check_range("top", self.top, 2, 1000)
+
+
+def disagree(rank_correlation: float, slope: float) -> bool:
+    """Whether estimates are not to be trusted: their rank correlation with the exact values is
+    below a half, or the slope of these on them beyond a factor of two. NaN, where nothing can be
+    compared, disagrees."""
+    within = DISAGREES <= slope <= 1 / DISAGREES
+    return not (rank_correlation >= DISAGREES and within)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
+from mlxterp_engine.experiments.attribution_patching import disagree
 
-DISAGREES = 0.5  # a rank correlation below this, or a slope beyond a factor of two
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,7 @@ class Agreement:
 
     @property
     def disagrees(self) -> bool:
-        """NaN, where nothing can be compared, disagrees."""
-        within = DISAGREES <= self.slope <= 1 / DISAGREES
-        return not (self.rank_correlation >= DISAGREES and within)
+        return disagree(self.rank_correlation, self.slope)
 
 
 def agreement(estimated: np.ndarray, exact: np.ndarray) -> Agreement:

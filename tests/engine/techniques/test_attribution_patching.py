@@ -99,13 +99,13 @@ def test_integrated_gradients_of_many_steps_come_closer_at_the_input(tiny):
 
 
 def test_maps_whose_estimates_disagree_are_counted_and_named(tiny, monkeypatch):
-    from mlxterp_engine.techniques import patching_agreement
+    from mlxterp_engine.experiments import attribution_patching
 
     found = run(request(sites=["z", "v"]), tiny, log=False)
     assert found.meta.figures["disagreeing_maps"] == 0
     assert found.meta.headline.endswith("estimates near the exact values")
     assert found.strings["gradient"] == "of the corrupt run"
-    monkeypatch.setattr(patching_agreement, "DISAGREES", 1.01)  # nothing is as good as that
+    monkeypatch.setattr(attribution_patching, "DISAGREES", 1.01)  # nothing is as good as that
     found = run(request(sites=["z", "v"]), tiny, log=False)
     assert found.meta.figures["disagreeing_maps"] == 2
     assert "estimates off at z, v: patch there" in found.meta.headline

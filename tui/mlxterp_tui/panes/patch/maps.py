@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -73,6 +73,16 @@ class PatchMap:
         for (row, column), value in cells.items():
             changed[row][column] = value
         return self.with_values(changed)
+
+    def without(self, rows: Collection[int], columns: Collection[int]) -> PatchMap:
+        """These rows and columns are not there."""
+        missing = {
+            At(r, c)
+            for r in range(len(self.rows))
+            for c in range(len(self.columns))
+            if r in rows or c in columns
+        }
+        return replace(self, missing=frozenset(missing)) if missing else self
 
     def as_spread(self, values: Sequence[Sequence[Value]]) -> PatchMap:
         """The standard deviation of each cell, over pairs or draws."""

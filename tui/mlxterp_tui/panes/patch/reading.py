@@ -13,7 +13,7 @@ from mlxterp_engine.experiments.causal_tracing import SEVERED, CausalTracing
 from mlxterp_engine.experiments.patching import Patching
 from mlxterp_engine.experiments.request import Request
 from mlxterp_tui.panes.lens.stored import row_of
-from mlxterp_tui.panes.patch.maps import PatchMap, Value
+from mlxterp_tui.panes.patch.maps import At, PatchMap, Value
 from mlxterp_tui.panes.patch.sites import EFFECT, Z_POS, Sizes, array_name, of_block, shown
 
 Of = Literal["mean", "sd"] | int
@@ -62,13 +62,19 @@ def maps_of(frame: Frame, result: Result) -> dict[str, PatchMap]:
         if name in arrays:
             rows, columns = arrays[name].shape
             blank = _blank(frame, name, rows, columns)
-            found[name] = blank.with_values(arrays[name].tolist())
+            found[name] = blank.with_values(arrays[name].tolist()).without(*_missing(result, name))
     if Z_POS in arrays:
         for row, block in enumerate(arrays[f"{Z_POS}_layers"].tolist()):
             values = _heads_by_position(row_of(arrays[Z_POS], row))
             blank = _of_heads(frame, block, len(values[0]))
             found[of_block(Z_POS, block)] = blank.with_values(values)
     return found
+
+
+def _missing(result: Result, name: str) -> tuple[list[int], list[int]]:
+    """Blocks that have no such site, and columns where there is nothing to patch."""
+    told = result.strings.get("missing", {}).get(name, {})
+    return told.get("layers", []), told.get("at", [])
 
 
 def ends_of(result: Result) -> tuple[float, float] | None:
@@ -179,17 +185,33 @@ def _members_of(name: str, result: Result) -> Array | None:
     return next((arrays[each] for each in names if each in arrays), None)
 
 
-def _spread(mean: PatchMap, result: Result) -> list[list[Value]] | None:
-    """The array of the spread, or the standard deviation over draws, with n − 1."""
+def spread_at(mean: PatchMap, result: Result, at: At) -> float | None:
+    """Of one cell; None where there is none."""
+    index = _index(mean, result, at)
     spread = result.arrays.get(f"{array_name(mean.name)}_sd")
     if spread is not None:
-        return _of_block(mean, result, spread)
+        return float(spread.values[index])
     array = _members_of(mean.name, result)
     if array is None or array.shape[0] < 2:
         return None
-    each = [_of_block(mean, result, row_of(array, i)) for i in range(array.shape[0])]
+    read = array.values
+    return _deviation([float(read[i, *index]) for i in range(array.shape[0])])
+
+
+def _index(mean: PatchMap, result: Result, at: At) -> tuple[int, ...]:
+    """Where a cell stands in the map's own array."""
+    if mean.block is None:
+        return tuple(at)
+    layers = result.arrays[f"{Z_POS}_layers"].tolist()
+    return layers.index(mean.block), at.column, at.row
+
+
+def _spread(mean: PatchMap, result: Result) -> list[list[Value]] | None:
+    """Of every cell: the standard deviation, with n − 1."""
+    if spread_at(mean, result, At(0, 0)) is None:
+        return None
     return [
-        [_deviation([values[r][c] for values in each]) for c in range(len(mean.columns))]
+        [spread_at(mean, result, At(r, c)) for c in range(len(mean.columns))]
         for r in range(len(mean.rows))
     ]
 

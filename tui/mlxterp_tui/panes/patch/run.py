@@ -25,7 +25,7 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.experiments.request import Request
 from mlxterp_tui.panes.patch import reading
-from mlxterp_tui.panes.patch.maps import PatchMap
+from mlxterp_tui.panes.patch.maps import At, PatchMap
 from mlxterp_tui.panes.patch.reading import Frame, Of
 from mlxterp_tui.panes.patch.sites import UNKNOWN_SIZES, Sizes
 
@@ -189,6 +189,13 @@ class PatchRun:
     def members(self, name: str) -> int:
         """Pairs or draws of noise that the map is the mean of; 0 where they were not kept."""
         return reading.members(name, self.result) if self.result is not None else 0
+
+    def spread_at(self, name: str, at: At) -> float | None:
+        """Of one cell, over pairs or draws; None where there are not several."""
+        found = self.maps.get(name)
+        if found is None or self.result is None:
+            return None
+        return reading.spread_at(found, self.result, at)
 
     @property
     def known(self) -> int:

@@ -1,0 +1,129 @@
+"""The largest cells of a map, or of all maps, with their exact values. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mlxterp_tui.panes.patch.exact import Exact, exact_cells, trust
+from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.places import brief_place
+from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.scale import MINUS
+
+from rich.cells import cell_len
+from textual.content import Content
+
+TEN = 10
+HEAD = "cell"
+
+
+class Best(NamedTuple):
+    """exact: the value that patching the cell gave, where the map's is an estimate."""
+
+    name: str
+    at: At
+    value: float
+    exact: Exact | None = None
+
+
+def best_cells(run: PatchRun, name: str, of: Of = "mean", count: int = TEN) -> list[Best]:
+    """Of one map, the largest first: by its size, of a traced one by how far it is from p(answer)
+    with noise."""
+    found = run.map(name, of)
+    if found is None:
+        return []
+    known = {cell.at: cell for cell in exact_cells(run, name)} if of == "mean" else {}
+    ordered = sorted(found.cells(), key=lambda cell: -size(run, found, cell[1]))
+    return [
+        Best(name, at, value, known.get(at))
+        for at, value in ordered[:count]
+        if size(run, found, value) > 0
+    ]
+
+
+def best_of_all(run: PatchRun, count: int = TEN) -> list[Best]:
+    """Of all maps, which have one unit."""
+    every = [best for name in run.names for best in best_cells(run, name, count=count)]
+    every.sort(key=lambda best: -size(run, run.maps[best.name], best.value))
+    return every[:count]
+
+
+def size(run: PatchRun, found: PatchMap, value: float) -> float:
+    """How much a cell does: the size of its effect; of a probability, what was won over noise."""
+    if found.measure == "probability" and run.ends is not None:
+        return abs(value - run.ends.corrupt)
+    return abs(value)
+
+
+def table(run: PatchRun, best: list[Best], cursor: At | None = None, name: str = "") -> Content:
+    """A line a cell: where it is, its value; of estimates the exact value beside it.
+
+    cursor, of the map `name`: the cell that stands out.
+    """
+    if not best:
+        return Content.styled("no cell is known yet", "$foreground-muted")
+    places = [brief_place(run, one.name, one.at) for one in best]
+    estimated = any(one.exact is not None for one in best)
+    width = max(len(HEAD), *map(cell_len, places))
+    head = f" {HEAD:<{width}} {'estimate':>9} {'patched':>9}"
+    lines = [Content.styled(head, "$foreground-muted")] if estimated else []
+    for place, one in zip(places, best, strict=True):
+        here = one.name == name and one.at == cursor
+        lead = "▸" if here else " "
+        padded = lead + place + " " * (width - cell_len(place))
+        line = Content.assemble(
+            (padded, "$accent bold" if here else ""),
+            (f" {digits(one.value, run.maps[one.name].measure):>9}", "bold" if here else ""),
+            *_beside(one, estimated),
+        )
+        lines.append(line)
+    return Content("\n").join(lines)
+
+
+def strip(run: PatchRun, best: list[Best], cursor: At | None = None, name: str = "") -> Content:
+    """The same in one line."""
+    pieces = [
+        Content.assemble(
+            (brief_place(run, one.name, one.at), _style(one, cursor, name)),
+            (f" {digits(one.value, run.maps[one.name].measure)}", "$foreground-muted"),
+        )
+        for one in best
+    ]
+    return Content("  ").join(pieces)
+
+
+def trust_line(run: PatchRun, name: str) -> Content:
+    """How good the estimates of a map are, and a warning where they are not."""
+    found = trust(run, name)
+    if found is None:
+        return Content("")
+    figures = f"rank correlation {_figure(found.rank_correlation)}, slope {_figure(found.slope)}"
+    words = f"estimates against {found.cells} patched cells: {figures}"
+    if not found.disagrees:
+        return Content.styled(words, "$foreground-muted")
+    warning = "; they disagree: take activation patching here"
+    return Content.assemble((words, "$warning"), (warning, "$warning bold"))
+
+
+def digits(value: float, measure: str) -> str:
+    """With its sign and four digits behind the point; a probability or a spread without a sign."""
+    if measure != "effect":
+        return f"{value:.4f}"
+    return f"{value:+.4f}".replace("-", MINUS)
+
+
+def _beside(one: Best, estimated: bool) -> list[tuple[str, str]]:
+    if not estimated:
+        return []
+    if one.exact is None:
+        return [(f" {'–':>9}", "$foreground-muted")]
+    style = "$warning" if one.exact.is_off else ""
+    return [(f" {digits(one.exact.effect, 'effect'):>9}", style)]
+
+
+def _style(one: Best, cursor: At | None, name: str) -> str:
+    return "$accent bold" if one.name == name and one.at == cursor else "bold"
+
+
+def _figure(value: float) -> str:
+    return "–" if value != value else f"{value:.2f}".replace("-", MINUS)

@@ -1,0 +1,73 @@
+"""What attribution patching estimated of a cell, beside what patching it gave. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from mlxterp_engine.experiments import Result
+from mlxterp_engine.experiments.attribution_patching import disagree
+from mlxterp_tui.panes.patch.maps import At
+from mlxterp_tui.panes.patch.reading import asked
+from mlxterp_tui.panes.patch.run import PatchRun
+
+
+class Exact(NamedTuple):
+    """Both values of one cell."""
+
+    at: At
+    estimate: float
+    effect: float
+
+    @property
+    def is_off(self) -> bool:
+        """Another sign, or more than a factor of two apart."""
+        return not 0.5 <= (self.effect / self.estimate if self.estimate else math.nan) <= 2.0
+
+
+class Trust(NamedTuple):
+    """How well a map's estimates agree with its exact cells; NaN where nothing can be compared."""
+
+    cells: int
+    rank_correlation: float
+    slope: float
+
+    @property
+    def disagrees(self) -> bool:
+        return disagree(self.rank_correlation, self.slope)
+
+
+def exact_cells(run: PatchRun, name: str) -> list[Exact]:
+    """Those of a map that were patched too: the largest estimates first, then others, drawn."""
+    result = run.result
+    if result is None or "exact_site" not in result.arrays:
+        return []
+    columns = [
+        result.arrays[f"exact_{each}"].tolist()
+        for each in ("site", "layer", "at", "estimate", "effect")
+    ]
+    names = asked(run.request)
+    return [
+        Exact(At(layer, at), estimate, effect)
+        for site, layer, at, estimate, effect in zip(*columns, strict=True)
+        if names[site] == name
+    ]
+
+
+def exact_at(run: PatchRun, name: str, at: At) -> Exact | None:
+    return next((cell for cell in exact_cells(run, name) if cell.at == at), None)
+
+
+def trust(run: PatchRun, name: str) -> Trust | None:
+    """None of maps that are no estimates, and while they are not checked yet."""
+    cells = exact_cells(run, name)
+    if not cells or run.result is None:
+        return None
+    return Trust(len(cells), *(_figure(run.result, f"{name}_{of}") for of in _FIGURES))
+
+
+_FIGURES = ("rank_correlation", "slope")
+
+
+def _figure(result: Result, name: str) -> float:
+    return result.meta.figures.get(name, math.nan)

@@ -1,0 +1,167 @@
+"""The cell under the cursor in words and numbers, for a column beside the map or a strip."""
+
+from __future__ import annotations
+
+import math
+
+from mlxterp_engine.experiments.causal_tracing import CausalTracing
+from mlxterp_tui.panes.patch.best import digits
+from mlxterp_tui.panes.patch.exact import exact_at
+from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.places import address, head_of, position_of, tokens_there
+from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.scale import MINUS
+from mlxterp_tui.panes.patch.sites import shown
+from mlxterp_tui.panes.patch.text import measured, member_word, raw
+
+from rich.cells import cell_len
+from textual.content import Content
+
+NAME_CELLS = 18
+
+
+def lines(run: PatchRun, name: str, of: Of, at: At) -> list[Content]:
+    """For a column: the exact site, what stands there, its value, what that means."""
+    found = run.map(name, of)
+    if found is None:
+        return []
+    return [
+        _address(run, name, at),
+        *map(Content, _where(run, found, at)),
+        Content(""),
+        *_values(run, found, of, at),
+    ]
+
+
+def line(run: PatchRun, name: str, of: Of, at: At) -> Content:
+    """For a strip: the site, what stands there, its value."""
+    found = run.map(name, of)
+    if found is None:
+        return Content("")
+    said = [f"{title}: {words}" for title, words in _numbers(run, found, of, at)[:2]]
+    pieces = [*_where(run, found, at)[:1], *(said or [state(run, found, at)])]
+    return Content.assemble(_address(run, name, at), " · ", " · ".join(pieces))
+
+
+def in_words(run: PatchRun, name: str, of: Of, at: At) -> str:
+    """One sentence, to be copied."""
+    return line(run, name, of, at).plain
+
+
+def state(run: PatchRun, found: PatchMap, at: At) -> str:
+    """Why a cell has no value; "" where it has one."""
+    value = found.value(at)
+    if at in found.missing:
+        return "the model has no such place"
+    if value is None:
+        return "not computed yet" if run.running else "not computed"
+    return "failed: the result is not a number (×)" if math.isnan(value) else ""
+
+
+def _address(run: PatchRun, name: str, at: At) -> Content:
+    return Content.styled(address(run, name, at), "$accent bold")
+
+
+def _where(run: PatchRun, found: PatchMap, at: At) -> list[str]:
+    """What stands there: the site in words, tokens, heads."""
+    words = [shown(found.name).words]
+    position, head = position_of(found, at), head_of(found, at)
+    if position is not None:
+        words.insert(0, f"position {position} {tokens_there(run, position)}".rstrip())
+    elif head is not None:
+        words.append("at all positions")
+    if found.kind == "group" and head is not None:
+        words.insert(0, f"key-value head {head}, read by {_query_heads(run, head)}")
+    elif head is not None:
+        words.insert(0, f"head {at.row if found.block is None else found.block}.{head}")
+    return [", ".join(words), *_window(run, found, at)]
+
+
+def _query_heads(run: PatchRun, group: int) -> str:
+    heads = run.sizes.heads_of_group(group)
+    return f"query heads {heads[0]}–{heads[-1]}" if len(heads) > 1 else f"query head {heads[0]}"
+
+
+def _window(run: PatchRun, found: PatchMap, at: At) -> list[str]:
+    """Which blocks are given back together."""
+    if not isinstance(run.request, CausalTracing) or run.result is None:
+        return []
+    windows = run.result.strings.get("windows")
+    if found.name not in ("mlp", "attn") or not windows:
+        return []
+    first, *_, last = *windows[at.row], windows[at.row][-1]
+    return [f"with its window: blocks {first}–{last}"]
+
+
+def _values(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[Content]:
+    numbers = _numbers(run, found, of, at)
+    if not numbers:
+        return [Content.styled(state(run, found, at), "$foreground-muted")]
+    return [_pair(name, value) for name, value in numbers]
+
+
+def _numbers(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, str]]:
+    """Name and value, the most telling first; nothing of a cell without a value."""
+    value = found.value(at)
+    if value is None or math.isnan(value):
+        return []
+    if found.measure == "spread":
+        return [("sd", digits(value, "spread")), *_mean(run, found, at)]
+    if found.measure == "probability":
+        said = [(measured(run), digits(value, found.measure)), *_won(run, value)]
+    elif run.experiment == "attribution-patching":
+        said = _estimated(run, found, at, value)
+    else:
+        alone = of != "mean" or run.is_set
+        said = [("effect", digits(value, "effect")), *([] if alone else _raw(run, value))]
+    return [*said, *(_spread(run, found, at) if of == "mean" else [])]
+
+
+def _estimated(run: PatchRun, found: PatchMap, at: At, value: float) -> list[tuple[str, str]]:
+    """The estimate, and what patching the cell gave, if it was patched."""
+    exact = exact_at(run, found.name, at)
+    said = [("effect, estimated", digits(value, "effect"))]
+    if exact is None:
+        return [*said, ("effect, patched", "not computed for this cell")]
+    return [*said, ("effect, patched", digits(exact.effect, "effect")), *_raw(run, exact.effect)]
+
+
+def _raw(run: PatchRun, effect: float) -> list[tuple[str, str]]:
+    """The metric itself of the patched run, and between which ends."""
+    metric = run.raw(effect)
+    if metric is None or run.ends is None:
+        return []
+    between = f"corrupt {raw(run.ends.corrupt)}, clean {raw(run.ends.clean)}"
+    return [(_metric_name(run), f"{raw(metric)} ({between})")]
+
+
+def _metric_name(run: PatchRun) -> str:
+    names = {"logit-diff": "logit difference", "prob": "probability", "kl": "KL(clean ‖ run)"}
+    return names[str(getattr(run.request, "metric", "logit-diff"))]
+
+
+def _won(run: PatchRun, value: float) -> list[tuple[str, str]]:
+    """The absolute indirect effect: what restoring it wins over noise alone."""
+    if run.ends is None:
+        return []
+    won = digits(value - run.ends.corrupt, "effect")
+    return [("indirect effect", f"{won} (p {MINUS} p with noise)")]
+
+
+def _spread(run: PatchRun, found: PatchMap, at: At) -> list[tuple[str, str]]:
+    """Beside a mean, how far apart its parts are."""
+    value = run.spread_at(found.name, at)
+    if value is None:
+        return []
+    return [(f"sd, {run.members(found.name)} {member_word(run)}s", digits(value, "spread"))]
+
+
+def _mean(run: PatchRun, found: PatchMap, at: At) -> list[tuple[str, str]]:
+    mean = run.maps[found.name]
+    value = mean.value(at)
+    return [] if value is None else [("mean", digits(value, mean.measure))]
+
+
+def _pair(name: str, value: str) -> Content:
+    padding = " " * max(1, NAME_CELLS - cell_len(name))
+    return Content.assemble((name, "$foreground-muted"), padding, value)

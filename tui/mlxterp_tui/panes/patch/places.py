@@ -1,0 +1,61 @@
+"""What a cell of a map is, in words and as an address that can be typed. Pure."""
+
+from __future__ import annotations
+
+from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.run import PatchRun
+from mlxterp_tui.panes.patch.sites import shown
+from mlxterp_tui.token_text import quoted
+
+
+def address(run: PatchRun, name: str, at: At) -> str:
+    """`blocks.9.resid_pre@4`, `blocks.9.attn.z[4]`, `blocks.9.attn.k[1]`: site and position."""
+    found = run.maps[name]
+    site = f"blocks.{block_of(found, at)}.{shown(name).kind}"
+    if found.block is not None:
+        return f"{site}[{at.row}]@{at.column}"
+    return f"{site}@{at.column}" if found.kind == "position" else f"{site}[{at.column}]"
+
+
+def brief_place(run: PatchRun, name: str, at: At) -> str:
+    """`9 · 4 ' John'`, `head 9.4`, `k 9.1`: short enough for a list, with the map's name."""
+    found = run.maps[name]
+    if found.block is not None:
+        return f"head {found.block}.{at.row} at {_token(run, at.column)}"
+    if found.kind == "position":
+        return f"{name} {at.row} at {_token(run, at.column)}"
+    if found.kind == "head":
+        return f"{name if name != 'effect' else 'head'} {at.row}.{at.column}"
+    return f"{name} {at.row}.{at.column}"
+
+
+def position_of(found: PatchMap, at: At) -> int | None:
+    """The position that a cell is about; None where it is all of them."""
+    return at.column if found.kind == "position" else None
+
+
+def head_of(found: PatchMap, at: At) -> int | None:
+    """The query head, or the key-value head, that a cell is about; None of whole blocks."""
+    if found.block is not None:
+        return at.row
+    return at.column if found.kind in ("head", "group") else None
+
+
+def block_of(found: PatchMap, at: At) -> int:
+    return at.row if found.block is None else found.block
+
+
+def tokens_there(run: PatchRun, position: int) -> str:
+    """' John', or `' Mary' (clean) / ' John' (corrupt)` where the prompts differ."""
+    clean = run.clean[position] if position < len(run.clean) else None
+    corrupt = run.corrupt[position] if position < len(run.corrupt) else None
+    if clean is None or corrupt is None:
+        return ""
+    if clean == corrupt:
+        return quoted(clean)
+    return f"{quoted(clean)} (clean) / {quoted(corrupt)} (corrupt)"
+
+
+def _token(run: PatchRun, position: int) -> str:
+    token = f" {quoted(run.clean[position])}" if position < len(run.clean) else ""
+    return f"{position}{token}"

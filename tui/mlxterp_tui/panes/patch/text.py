@@ -1,0 +1,194 @@
+"""What a patching run is, in the words over its map; and the map as text for other programs."""
+
+from __future__ import annotations
+
+import json
+
+from mlxterp_engine.experiments import AttributionPatching, BadInput
+from mlxterp_engine.experiments.causal_tracing import CausalTracing
+from mlxterp_engine.experiments.patching import PairRequest
+from mlxterp_engine.experiments.path_patching import PathPatching
+from mlxterp_tui.panes.patch.maps import PatchMap
+from mlxterp_tui.panes.patch.places import address, block_of
+from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.scale import MINUS, probability
+from mlxterp_tui.token_text import quoted
+
+from textual.content import Content
+
+METRIC_UNITS = {"logit-diff": "logits", "prob": "", "kl": "nats"}
+
+
+def heading(run: PatchRun, name: str, of: Of = "mean") -> str:
+    """What every cell is: the site, the way, what is measured. Stands beside the scale."""
+    found = run.map(name, of)
+    if found is None:
+        return ""
+    pieces = [which(run, name, of) + name, *_manner(run, name), measured(run)]
+    return " · ".join(piece for piece in pieces if piece)
+
+
+def which(run: PatchRun, name: str, of: Of) -> str:
+    """`mean of 20 pairs of `, `sd over 20 pairs of `, `pair 3 of 20, `; nothing of one pair."""
+    many, noun = run.members(name), member_word(run)
+    if of == "sd":
+        return f"sd over {many} {noun}s of "
+    if isinstance(of, int):
+        return f"{noun} {of + 1} of {many}: "
+    return f"mean of {many} {noun}s of " if many > 1 else ""
+
+
+def member_word(run: PatchRun) -> str:
+    """What the map is a mean over."""
+    if not run.is_tracing:
+        return "pair"
+    return "fact" if run.is_set else "draw"
+
+
+def ends_words(run: PatchRun) -> str:
+    """`0 = corrupt −5.49, 1 = clean 6.11`; of tracing `p .27 clean, .085 with noise`."""
+    if run.ends is None:
+        return ""
+    if run.is_tracing:
+        clean, noised = probability(run.ends.clean), probability(run.ends.corrupt)
+        return f"p {clean} clean, {noised} with noise"
+    clean, corrupt = raw(run.ends.clean), raw(run.ends.corrupt)
+    if run.direction == "noise":
+        return f"0 = clean {clean}, 1 = corrupt {corrupt}"
+    return f"0 = corrupt {corrupt}, 1 = clean {clean}"
+
+
+def measured(run: PatchRun) -> str:
+    """`logit difference ' Mary' − ' John'`, exactly."""
+    request = run.request
+    if isinstance(request, CausalTracing):
+        token = answer_of(run)
+        return f"p({quoted(token)})" if token else "p(answer)"
+    if not isinstance(request, PairRequest):
+        return ""
+    answer, wrong = quoted(request.answer or "answer"), quoted(request.wrong or "wrong")
+    if request.pairs is not None or request.answer is None:
+        answer, wrong = "answer", "wrong"
+    return {
+        "logit-diff": f"logit difference {answer} {MINUS} {wrong}",
+        "prob": f"probability of {answer}",
+        "kl": "KL(clean ‖ run), nats",
+    }[request.metric]
+
+
+def answer_of(run: PatchRun) -> str | None:
+    """The token that causal tracing follows: as asked, or the one that the model gave first."""
+    asked = getattr(run.request, "answer", None)
+    if asked is not None or run.result is None:
+        return asked
+    told = run.result.strings.get("answer")
+    return told if isinstance(told, str) else None
+
+
+def range_words(found: PatchMap) -> str:
+    """`range −0.30 … +1.04`."""
+    ends = found.range
+    if ends is None:
+        return ""
+    sign = "+" if found.measure == "effect" else ""
+    low, high = (f"{end:{sign}.2f}".replace("-", MINUS) for end in ends)
+    return f"range {low} … {high}"
+
+
+def filled(found: PatchMap) -> str:
+    """`14 × 30`, `14 × 30, 71 %`, `14 × 30, 2 × failed`."""
+    words = f"{len(found.columns)} × {len(found.rows)}"
+    if found.known < found.total:
+        words += f", {100 * found.known // max(1, found.total)} % known"
+    if found.failed:
+        words += f", {found.failed} failed (×)"
+    return words
+
+
+def maps_line(run: PatchRun, name: str, of: Of = "mean") -> Content:
+    """The maps there are, the one in front marked; then its range and how much of it is known."""
+    names = Content("  ").join(
+        Content.styled(f"▸{each}", "$accent bold") if each == name else Content(f" {each}")
+        for each in run.names
+    )
+    found = run.map(name, of)
+    if found is None:
+        return names
+    told = " · ".join(filter(None, [ends_words(run), range_words(found), filled(found)]))
+    return Content.assemble(names, ("   " + told, "$foreground-muted"))
+
+
+def raw(value: float) -> str:
+    """A metric as it is: −5.49, 0.0031."""
+    text = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    return text.replace("-", MINUS)
+
+
+def _manner(run: PatchRun, name: str) -> list[str]:
+    """By what method, and its parameters."""
+    request = run.request
+    if isinstance(request, AttributionPatching):
+        steps = f"mean of {request.steps} gradients" if request.steps > 1 else "gradient"
+        return [f"estimated, {steps} of the corrupt run"]
+    if isinstance(request, PathPatching):
+        receivers = ", ".join(request.addresses)
+        return [f"paths to {receivers}", f"frozen: {request.freeze.replace('+', ' and ')}",
+                request.direction]  # fmt: skip
+    if isinstance(request, CausalTracing):
+        return _traced(run, request, name)
+    return [run.direction]
+
+
+def _traced(run: PatchRun, request: CausalTracing, name: str) -> list[str]:
+    """The noise, and what is given back together."""
+    sigma = run.result.arrays.get("sigma") if run.result is not None else None
+    size = f" (σ {float(sigma.tolist()):.3g})" if sigma is not None else ""
+    noise = "noise of the file" if request.noise_file else f"noise {request.noise:g} σ{size}"
+    draws = f"{request.samples or run.members(name) or 10} draws"
+    window = "" if name.startswith("hidden") else _window(run, request)
+    severed = f"{request.sever}_out severed" if name == "hidden_severed" else ""
+    return [noise, draws, window, severed]
+
+
+def _window(run: PatchRun, request: CausalTracing) -> str:
+    blocks = request.window
+    if blocks is None and run.result is not None:
+        told = run.result.strings.get("window")
+        blocks = told if isinstance(told, int) else None
+    size = f"windows of {blocks} blocks" if blocks else "windows of blocks"
+    return f"{size}, rule {request.window_rule}"
+
+
+COLUMNS = ("map", "block", "site", "column", "label", "value", "raw")
+
+
+def table(run: PatchRun, name: str, of: Of = "mean", separator: str = "\t") -> str:
+    """A line a known cell, the last block first. raw: the metric itself, where it is known."""
+    found = run.map(name, of)
+    if found is None:
+        raise BadInput("there is no map to write yet; run a pair of prompts first")
+    lines = [separator.join(COLUMNS)]
+    for at, value in sorted(found.cells(), key=lambda cell: (-cell[0].row, cell[0].column)):
+        metric = run.raw(value) if found.measure == "effect" else None
+        lines.append(
+            separator.join(
+                [
+                    name,
+                    str(block_of(found, at)),
+                    address(run, name, at),
+                    str(at.column),
+                    _field(found.columns[at.column], separator),
+                    f"{value:.6g}",
+                    "" if metric is None else f"{metric:.6g}",
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _field(text: str, separator: str) -> str:
+    """Escaped, so that a token with a separator or a line break stays in its field."""
+    quoted_text = json.dumps(text, ensure_ascii=False)
+    if separator == ",":
+        return '"' + quoted_text.replace('"', '""') + '"'
+    return quoted_text
