@@ -27,7 +27,7 @@ from mlxterp_engine.reproductions.claiming import (
     too_few,
 )
 from mlxterp_engine.reproductions.rules import Rule
-from mlxterp_engine.techniques.causal_facts_buckets import LAST, LAST_SUBJECT
+from mlxterp_engine.techniques.causal_facts_buckets import LAST_SUBJECT
 
 import numpy as np
 
@@ -161,12 +161,10 @@ def _early_site(figures: Figures, setting: Setting) -> Claim:
                 _best(hidden[figures.several]),
             "with another subject of as many tokens in place of noise (Zhang & Nanda 2024), "
             f"{len(figures.replaced)} facts": _best(figures.replaced),
-            "facts whose largest effect is at the last subject token, share":
+            "facts whose largest effect before the last token is at the last subject token, share":
                 share_at(figures.argmax, LAST_SUBJECT),
             "the same and in the earlier half of the blocks, share":
                 share_at(figures.argmax, LAST_SUBJECT, half),
-            "facts whose largest effect is at the last token, share":
-                share_at(figures.argmax, LAST),
         },
         early_site_rule(mismatched),
         setting,
@@ -370,9 +368,11 @@ def curves(figures: Figures) -> list[Curve]:
         if len(values)
     ]
     return drawn + [
-        _curve("largest hidden effect of a fact", title, "facts", _count(figures, bucket))
-        for title, bucket in (("at the last subject token", LAST_SUBJECT), (at_last, LAST))
-    ]
+        _curve("facts whose largest effect at the last subject token is here", title, "facts",
+               _counted(figures.at_last_subject(name)))
+        for title, name in (("hidden states", "hidden"), (f"MLPs, {window}", "mlp"),
+                            (f"attention, {window}", "attn"))
+    ]  # fmt: skip
 
 
 def _curve(chart: str, title: str, unit: str, values: np.ndarray) -> Curve:
@@ -385,6 +385,6 @@ def _curve(chart: str, title: str, unit: str, values: np.ndarray) -> Curve:
     )
 
 
-def _count(figures: Figures, bucket: int) -> np.ndarray:
-    layers = figures.argmax[figures.argmax[:, 1] == bucket, 0]
-    return np.bincount(layers, minlength=figures.blocks)
+def _counted(effects: np.ndarray) -> np.ndarray:
+    """[fact, layer] -> [layer]: how many facts have their largest effect there."""
+    return np.bincount(effects.argmax(axis=1), minlength=effects.shape[1])

@@ -24,8 +24,9 @@ class Figures:
     where another subject of as many tokens stands instead of noise; fewer facts. elsewhere [fact]:
     the total effect of the same noise on as many tokens beside the subject; fewer facts. levels
     [level], by_level [level]: other noises in sigmas, mean total effect under them. argmax
-    [fact, 2]: layer and bucket of the largest hidden effect. several [fact]: the subject has
-    several tokens. later [fact]: the subject is not the prompt's beginning. window: blocks.
+    [fact, 2]: layer and bucket of the largest hidden effect before the last token. several
+    [fact]: the subject has several tokens. later [fact]: the subject is not the prompt's
+    beginning. window: blocks.
     """
 
     p_clean: np.ndarray

@@ -17,7 +17,7 @@ import numpy as np
 BUCKETS = ("first subject", "middle subject", "last subject", "first subsequent", "further", "last")
 FIRST, MIDDLE, LAST_SUBJECT, SUBSEQUENT, FURTHER, LAST = range(len(BUCKETS))
 
-_FINEST = (LAST_SUBJECT, LAST, FIRST, SUBSEQUENT, MIDDLE, FURTHER)
+_FINEST = (LAST_SUBJECT, FIRST, SUBSEQUENT, MIDDLE, FURTHER, LAST)
 DRAWS = 2000  # an interval for each cell of each map
 
 
@@ -57,57 +57,72 @@ def counts_of(span: Span) -> list[int]:
 
 
 def largest(values: np.ndarray, span: Span) -> tuple[int, int]:
-    """Layer and bucket of the largest cell of [layer, pos] that lies in a bucket.
+    """Layer and bucket of the largest cell of [layer, pos] from the subject on.
 
-    Where a position is in two buckets the last subject token and the last token go first.
+    The prompt's last token is left out where it is not the subject's: there late states hold
+    the answer itself, and are the largest by construction. Where a position is in two buckets the
+    last subject token goes first, then the one that follows the subject.
     """
+    end = span.tokens if span.stop == span.tokens else span.tokens - 1
     inside = np.full(values.shape, -np.inf)
-    inside[:, span.start :] = np.nan_to_num(values[:, span.start :], nan=-np.inf)
+    own = values[:, span.start : end]
+    inside[:, span.start : end] = np.where(np.isfinite(own), own, -np.inf)
     layer, position = np.unravel_index(int(inside.argmax()), inside.shape)
     buckets = positions_of(span)
     return int(layer), next(bucket for bucket in _FINEST if position in buckets[bucket])
 
 
-def histogram(places: np.ndarray, layers: int) -> np.ndarray:
-    """[fact, 2], each a layer and a bucket -> [layer, bucket]: how many facts are there."""
-    counts = np.zeros((layers, len(BUCKETS)), np.int32)
-    np.add.at(counts, (places[:, 0], places[:, 1]), 1)
-    return counts
+def peaks(bucketed: np.ndarray) -> list[int]:
+    """[layer, bucket] -> the layer of the largest mean in each bucket; −1 where it has none."""
+    known = np.isfinite(bucketed)
+    layers = np.where(known, bucketed, -np.inf).argmax(axis=0)
+    return np.where(known.any(axis=0), layers, -1).tolist()
 
 
-def mean_of_facts(values: np.ndarray) -> np.ndarray:
-    """[fact, …] -> […]: over the facts that have such tokens; NaN where none has."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0).sum(axis=0, dtype=np.float64)
-    return _divided(total, known.sum(axis=0))
+def histogram(layers: np.ndarray, count: int) -> np.ndarray:
+    """[fact, bucket], each a layer or −1 -> [layer, bucket]: how many facts peak there."""
+    return (layers[:, None] == np.arange(count)[:, None]).sum(axis=0, dtype=np.int32)
 
 
-def spread_of_facts(values: np.ndarray) -> np.ndarray:
-    """[fact, …] -> […]: the standard deviation, with n − 1; NaN where fewer than two facts are."""
-    known = np.isfinite(values)
-    around = np.where(known, values - mean_of_facts(values), 0)
-    squares = (around.astype(np.float64) ** 2).sum(axis=0)
-    return np.sqrt(_divided(squares, np.maximum(known.sum(axis=0) - 1, 0))).astype(np.float32)
+def mean_of_facts(values: np.ndarray, having: np.ndarray) -> np.ndarray:
+    """[fact, layer, bucket] -> [layer, bucket], over the facts that have such tokens.
 
-
-def interval_of_facts(values: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """[fact, …] -> the ends […] of each cell's 95 % interval, bootstrapped over the facts.
-
-    Of the facts drawn, those count that have such tokens; NaN where fewer than two facts are.
+    having: [fact, bucket]. NaN where none has, and where a cell of one that has is NaN.
     """
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    known = np.isfinite(flat)
+    counted = having[:, None]
+    total = np.where(counted, values, 0).sum(axis=0, dtype=np.float64)
+    return _divided(total, counted.sum(axis=0))
+
+
+def spread_of_facts(values: np.ndarray, having: np.ndarray) -> np.ndarray:
+    """The standard deviation, with n − 1; NaN where fewer than two facts have such tokens."""
+    counted = having[:, None]
+    around = np.where(counted, values - mean_of_facts(values, having), 0)
+    squares = (around.astype(np.float64) ** 2).sum(axis=0)
+    return np.sqrt(_divided(squares, np.maximum(counted.sum(axis=0) - 1, 0)))
+
+
+def interval_of_facts(
+    values: np.ndarray, having: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of each cell's 95 % interval, bootstrapped over the facts; NaN as for the spread.
+
+    Of the facts drawn, those count that have such tokens.
+    """
     drawn = resamples(len(values), DRAWS, seed)
-    means = _divided(drawn @ np.where(known, flat, 0), drawn @ known.astype(np.float64))
-    ends = np.full((2, flat.shape[1]), np.nan, np.float32)
-    enough = known.sum(axis=0) >= 2
     tail = 100 * (1 - LEVEL) / 2
-    if enough.any():
-        ends[:, enough] = np.nanpercentile(means[:, enough], [tail, 100 - tail], axis=0)
-    return ends[0].reshape(values.shape[1:]), ends[1].reshape(values.shape[1:])
+    ends = np.full((2, *values.shape[1:]), np.nan, np.float32)
+    for bucket in np.flatnonzero(having.sum(axis=0) >= 2):
+        weights = drawn * having[:, bucket]
+        some = weights.sum(axis=1) > 0
+        of_those = np.where(having[:, bucket, None], values[:, :, bucket], 0).astype(np.float64)
+        means = weights[some] @ of_those / weights[some].sum(axis=1, keepdims=True)
+        ends[:, :, bucket] = np.percentile(means, [tail, 100 - tail], axis=0)
+    return ends[0], ends[1]
 
 
 def _divided(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0).astype(
-        np.float32
-    )
+    """float32; NaN where the count is 0."""
+    count = np.broadcast_to(count, total.shape)
+    nothing = np.full(total.shape, np.nan)
+    return np.divide(total, count, out=nothing, where=count > 0).astype(np.float32)

@@ -20,8 +20,9 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.models.load import available_memory
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
-from mlxterp_engine.techniques.registry import TECHNIQUES
+from mlxterp_engine.techniques.registry import RESUMABLE, TECHNIQUES
 
 import mlx.core as mx
 import numpy as np
@@ -44,10 +45,14 @@ def price(model: InterpretableModel, request: AnyRequest) -> Price:
 
 
 def execute(
-    model: InterpretableModel, request: AnyRequest, load_seconds: float = 0.0
+    model: InterpretableModel,
+    request: AnyRequest,
+    load_seconds: float = 0.0,
+    unfinished: Unfinished | None = None,
 ) -> Generator[Started | Step | AnyPart, None, Result]:
     """Yields the prompts' tokens, then parts; returns the result with its contracts.
 
+    unfinished: where a run that is stopped leaves what it has, and finds it again; None: nowhere.
     Every model contract of the opening goes into `meta` beside those of the run itself.
     """
     prompts = prompted(model, request)
@@ -57,7 +62,11 @@ def execute(
     yield Started([prompt.ids for prompt in prompts], [prompt.tokens for prompt in prompts])
     mx.random.seed(request.seed)
     start = time.perf_counter()
-    findings = yield from technique.run(model, request, prompts)
+    if unfinished is not None and type(request) in RESUMABLE:
+        findings = yield from RESUMABLE[type(request)](model, request, prompts, unfinished)
+        unfinished.finished()
+    else:
+        findings = yield from technique.run(model, request, prompts)
     elapsed = time.perf_counter() - start
     return _result(model, request, prompts, findings, load_seconds, elapsed)
 
@@ -82,7 +91,7 @@ def _result(
     meta = Meta(
         experiment=parameters_of(request),
         model=model.card,
-        tokens=[prompt.tokens for prompt in prompts],
+        tokens=findings.tokens or [prompt.tokens for prompt in prompts],
         versions={name: metadata.version(name) for name in PACKAGES},
         seed=request.seed,
         device=model.card.device,
@@ -90,7 +99,7 @@ def _result(
         load_s=load_seconds,
         elapsed_s=elapsed,
         contracts=model.card.contracts | findings.contracts,
-        failed_cells=failed_cells(findings.arrays),
+        failed_cells=failed_cells(findings.arrays) - findings.absent,
         headline=findings.headline,
         figures=findings.figures,
         text=findings.text,

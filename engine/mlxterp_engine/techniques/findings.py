@@ -28,6 +28,8 @@ class Findings:
     """arrays: under the contract's names, float32 or int32. strings: words beside ids.
 
     headline: the finding in one line, as the research log lists it; figures: its numbers.
+    tokens: of the prompts, where the run itself chose them. absent: NaNs of places that there are
+    not, such as a short subject's middle: no cell that failed.
     """
 
     arrays: dict[str, np.ndarray]
@@ -37,3 +39,5 @@ class Findings:
     figures: dict[str, float] = field(default_factory=dict)
     text: str | None = None
     texts: list[str] | None = None
+    tokens: list[list[str]] | None = None
+    absent: int = 0

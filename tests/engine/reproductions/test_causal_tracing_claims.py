@@ -15,7 +15,12 @@ from mlxterp_engine.reproductions.causal_tracing_figures import (
     share_at,
 )
 from mlxterp_engine.reproductions.claiming import Setting
-from mlxterp_engine.techniques.causal_facts_buckets import BUCKETS, LAST, LAST_SUBJECT
+from mlxterp_engine.techniques.causal_facts_buckets import (
+    BUCKETS,
+    FURTHER,
+    LAST,
+    LAST_SUBJECT,
+)
 
 import numpy as np
 import pytest
@@ -40,7 +45,7 @@ class TestStatistics:
         assert lost_with_mlps(np.array([[*whole, *no_mlp, *no_attn]])) == pytest.approx([0.6])
 
     def test_shares_count_facts_at_a_bucket_and_before_a_layer(self):
-        argmax = np.array([[3, LAST_SUBJECT], [9, LAST_SUBJECT], [1, LAST], [2, LAST_SUBJECT]])
+        argmax = np.array([[3, LAST_SUBJECT], [9, LAST_SUBJECT], [1, FURTHER], [2, LAST_SUBJECT]])
         assert share_at(argmax, LAST_SUBJECT) == 3 / 4
         assert share_at(argmax, LAST_SUBJECT, before=9) == 2 / 4
 
@@ -75,7 +80,7 @@ def made_up(**changed) -> Figures:
             elsewhere=np.full(9, 0.05),
             levels=np.array([1.0, 5.0]),
             by_level=np.array([0.1, 0.2]),
-            argmax=np.array([[15, LAST_SUBJECT]] * 8 + [[40, LAST]] * 4),
+            argmax=np.array([[15, LAST_SUBJECT]] * 8 + [[40, FURTHER]] * 4),
             several=np.arange(FACTS) > 1,
             later=np.arange(FACTS) < 3,
             sigma=0.1,
@@ -197,8 +202,9 @@ def test_every_claim_says_what_it_measures_by_which_rule_and_against_what():
 
 def test_the_controls_tell_the_histogram_of_single_facts_beside_the_means():
     controls = named(made_up(), "early-site").controls
-    assert controls["facts whose largest effect is at the last subject token, share"] == 8 / 12
-    assert controls["facts whose largest effect is at the last token, share"] == 4 / 12
+    said = "facts whose largest effect before the last token is at the last subject token, share"
+    assert controls[said] == 8 / 12
+    assert controls["the same and in the earlier half of the blocks, share"] == 8 / 12
 
 
 def test_the_curves_have_a_value_a_layer_and_count_every_fact_once():
@@ -207,4 +213,4 @@ def test_the_curves_have_a_value_a_layer_and_count_every_fact_once():
         assert curve.layers == list(range(BLOCKS))
         assert len(curve.values) == BLOCKS
     counts = [curve for curve in drawn if curve.unit == "facts"]
-    assert sum(sum(curve.values) for curve in counts) == FACTS
+    assert [sum(curve.values) for curve in counts] == [FACTS] * 3
