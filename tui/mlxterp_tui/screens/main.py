@@ -30,6 +30,7 @@ from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widget import AwaitMount
 
 if TYPE_CHECKING:
     from mlxterp_engine.runlog.record import RunRecord
@@ -50,7 +51,7 @@ class MainScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("main"),
         *(
-            Binding(str(number), f"show_pane({entry.name!r})", f"{entry.title} pane", show=False)
+            Binding(str(number), f"go_to_pane({entry.name!r})", f"{entry.title} pane", show=False)
             for number, entry in enumerate(TABS, 1)
         ),
     ]
@@ -62,6 +63,7 @@ class MainScreen(Screen[None]):
         self._compositor = NoticingCompositor()
         self._panes: dict[str, Pane] = {}
         self._at = self._behind = PANES[0].name
+        self._mounting: AwaitMount | None = None
 
     def compose(self) -> ComposeResult:
         self._at = self.app.remembering.pane
@@ -120,6 +122,11 @@ class MainScreen(Screen[None]):
     def action_show_pane(self, name: str) -> None:
         """Bring a pane forward; it is made when it is first wanted."""
         in_pane = bool(self._panes) and self.pane.has_focus_within
+        self._bring_forward(name)
+        if in_pane:
+            self.call_after_refresh(self.pane.focus_contents)
+
+    def _bring_forward(self, name: str) -> None:
         if any(entry.name == self._at for entry in TABS):
             self._behind = self._at
         self._at = name
@@ -128,11 +135,17 @@ class MainScreen(Screen[None]):
             self.app.resume()
         for key, pane in self._panes.items():
             pane.display = pane.heading.display = key == name
-        if in_pane:
-            self.call_after_refresh(self.pane.focus_contents)
         self.redraw()
         self.query_one("#pane-tabs").refresh(layout=True)
         self.app.show_run()
+
+    async def action_go_to_pane(self, name: str) -> None:
+        """Bring a pane forward and give it the keyboard: the next key is its own."""
+        self._bring_forward(name)
+        if self._mounting is not None:
+            await self._mounting
+            self._mounting = None
+        self.pane.focus_contents()
 
     def leave_page(self) -> None:
         """Back to the pane from which it was opened."""
@@ -142,7 +155,7 @@ class MainScreen(Screen[None]):
         pane = next(entry for entry in PANES if entry.name == name).make()
         pane.recall(self.app.remembering.last.panes.get(name, {}))
         self._panes[name] = pane
-        self.query_one("#panes").mount(pane)
+        self._mounting = self.query_one("#panes").mount(pane)
         self.query_one("#pane-header").mount(pane.heading)
         if pane.second_prompt:
             self.call_later(self.prompt.open_second, pane.second_prompt, False)
