@@ -10,7 +10,7 @@ from typing import Any
 
 from mlxterp_engine.corpora.ioi import PromptPair, ioi_pairs
 from mlxterp_engine.experiments import BadInput, Contract
-from mlxterp_engine.experiments.patching import BY_POSITION, Patching
+from mlxterp_engine.experiments.patching import BY_POSITION, PairRequest
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.findings import Prompted
 from mlxterp_engine.techniques.patching import Pair, check_lengths
@@ -23,7 +23,7 @@ import numpy as np
 IOI = "ioi"
 
 
-def pairs_of(model: InterpretableModel, request: Patching) -> list[Pair]:
+def pairs_of(model: InterpretableModel, request: PairRequest) -> list[Pair]:
     """The pairs as the model reads them. BadInput names the line or the pair that is wrong."""
     assert request.pairs is not None
     texts = _made(model, request) if request.pairs == IOI else read_pairs(Path(request.pairs))
@@ -72,7 +72,7 @@ def _read(path: Path, number: int, line: str) -> PromptPair:
         raise BadInput(f"line {number} of {path} is no pair ({error}); give {example}") from None
 
 
-def _made(model: InterpretableModel, request: Patching) -> list[PromptPair]:
+def _made(model: InterpretableModel, request: PairRequest) -> list[PromptPair]:
     def is_one_token(text: str) -> bool:
         try:
             model.tokens.single(text)
@@ -83,7 +83,7 @@ def _made(model: InterpretableModel, request: Patching) -> list[PromptPair]:
     return ioi_pairs(request.count, request.seed, is_one_token)
 
 
-def _pair(model: InterpretableModel, request: Patching, text: PromptPair) -> Pair:
+def _pair(model: InterpretableModel, request: PairRequest, text: PromptPair) -> Pair:
     whole = msgspec.structs.replace(
         request,
         clean=text.clean,

@@ -23,9 +23,16 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.experiments.path_patching import FINAL
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques.activation_patching import ends_of, figures, most, pair_of, rectangle
+from mlxterp_engine.techniques.activation_patching import ends_of, most, pair_of, rectangle
 from mlxterp_engine.techniques.findings import Findings, Prompts
-from mlxterp_engine.techniques.patching import MOVED, STILL, Session, check_lengths, open_pair
+from mlxterp_engine.techniques.patching import (
+    MOVED,
+    STILL,
+    Pair,
+    Session,
+    check_lengths,
+    open_pair,
+)
 from mlxterp_engine.techniques.patching_cells import (
     Asked,
     Place,
@@ -35,7 +42,9 @@ from mlxterp_engine.techniques.patching_cells import (
     shape_of,
 )
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_pairs import pairs_of
 from mlxterp_engine.techniques.patching_price import at_once, price_of_paths
+from mlxterp_engine.techniques.patching_sets import over_pairs, price_of_pairs
 from mlxterp_engine.tracing.patching_rows import Cell
 from mlxterp_engine.tracing.paths import Delivered, Paths, delivered, run_from
 from mlxterp_engine.tracing.resume import Method
@@ -48,33 +57,37 @@ import numpy as np
 EFFECT = "effect"
 HEADS = Asked(("z",))
 
-Sweep = tuple[np.ndarray, dict[str, Contract]]
+Sweep = tuple[dict[str, np.ndarray], dict[str, Contract]]
 
 
 def check(model: InterpretableModel, request: PathPatching) -> None:
     """Answers are single tokens; the receivers exist; every block can be kept as it was."""
     answers_of(model, request.answer, request.wrong)
     paths_of(model, request)
+    if request.pairs is not None:
+        pairs_of(model, request)
 
 
 def price(model: InterpretableModel, request: PathPatching, prompts: Prompts) -> Price:
-    pair = pair_of(model, request, prompts)
-    check_lengths(pair)
-    return price_of_paths(model, paths_of(model, request), pair, request.metric)
+    paths = paths_of(model, request)
+    pairs = _pairs(model, request, prompts)
+    return price_of_pairs(pairs, lambda pair: price_of_paths(model, paths, pair, request.metric))
 
 
 def run(
     model: InterpretableModel, request: PathPatching, prompts: Prompts
 ) -> Generator[PatchEnds | PatchCells | Step, None, Findings]:
     """The ends first, then the senders of blocks far apart before those between."""
-    pair = pair_of(model, request, prompts)
-    paths = paths_of(model, request)
+    if request.pairs is not None:
+        return (yield from _of_pairs(model, request))
+    (pair,), paths = _pairs(model, request, prompts), paths_of(model, request)
     yield Step(0, 1, "both runs")
     session = open_pair(model, pair, kinds_of(paths), request.metric, request.direction)
     yield session.ends
-    effect, contracts = yield from sweep(session, paths, request.metric)
+    maps, contracts = yield from sweep(session, paths, request.metric)
+    ends = session.readout.clean, session.readout.corrupt
     return Findings(
-        ends_of(session, pair) | {EFFECT: effect},
+        ends_of(session, pair) | maps,
         contracts,
         {
             "clean_tokens": pair.clean.tokens,
@@ -82,9 +95,40 @@ def run(
             "method": session.method,
             "receivers": words_of(paths),
         },
-        _headline(request, session, paths, effect),
-        figures(session, {EFFECT: effect}),
+        _headline(request, ends, paths, maps[EFFECT]),
+        _figures(ends, maps[EFFECT]),
     )
+
+
+def _of_pairs(
+    model: InterpretableModel, request: PathPatching
+) -> Generator[PatchCells | Step, None, Findings]:
+    pairs, paths = pairs_of(model, request), paths_of(model, request)
+    found = yield from over_pairs(
+        model,
+        request,
+        pairs,
+        kinds_of(paths),
+        request.direction,
+        lambda session: sweep(session, paths, request.metric),
+    )
+    effect = found.arrays[EFFECT]
+    return Findings(
+        found.arrays,
+        found.contracts,
+        {"pairs": found.texts, "method": model.resumption.method, "receivers": words_of(paths)},
+        f"{len(pairs)} pairs, mean {_headline(request, found.ends, paths, effect)}",
+        _figures(found.ends, effect) | {"pairs": float(len(pairs))},
+    )
+
+
+def _pairs(model: InterpretableModel, request: PathPatching, prompts: Prompts) -> list[Pair]:
+    """Those of the set, or the one that is given."""
+    if request.pairs is not None:
+        return pairs_of(model, request)
+    pair = pair_of(model, request, prompts)
+    check_lengths(pair)
+    return [pair]
 
 
 def paths_of(model: InterpretableModel, request: PathPatching) -> Paths:
@@ -154,7 +198,7 @@ def sweep(session: Session, paths: Paths, metric: str) -> Generator[PatchCells |
         yield from _parts(group, effect)
         told += len(group)
         yield Step(told, len(live), "senders")
-    return effect, senders.contracts([place.cell for place in live], effect)
+    return {EFFECT: effect}, senders.contracts([place.cell for place in live], effect)
 
 
 def _in_turns(
@@ -254,14 +298,23 @@ def _index(sender: Cell) -> tuple[int, int]:
     return sender.block, sender.site.part[0]
 
 
-def _headline(request: PathPatching, session: Session, paths: Paths, effect: np.ndarray) -> str:
+def _headline(
+    request: PathPatching, ends: tuple[float, float], paths: Paths, effect: np.ndarray
+) -> str:
     """Both ends, and the sender that moves most."""
-    ends = f"{session.readout.clean:.2f} clean, {session.readout.corrupt:.2f} corrupt"
-    words = f"{WORDS[request.metric]} {ends}"
+    words = f"{WORDS[request.metric]} {ends[0]:.2f} clean, {ends[1]:.2f} corrupt"
     if not np.isfinite(effect).any():
         return f"{words}; no cell could be computed"
     layer, head = most(effect)
     return f"{words}; most: head {layer}.{head} to {_to(paths)}, {effect[layer, head]:.2f}"
+
+
+def _figures(ends: tuple[float, float], effect: np.ndarray) -> dict[str, float]:
+    """Both ends, and the largest effect by its size."""
+    found = {"clean_metric": ends[0], "corrupt_metric": ends[1]}
+    if np.isfinite(effect).any():
+        found["effect_most"] = float(effect[most(effect)])
+    return found
 
 
 def _to(paths: Paths) -> str:

@@ -101,6 +101,11 @@ def _block(site: Site) -> int:
     return site.block
 
 
+def _heads(site: Site) -> mx.array:
+    assert site.part is not None  # receivers are heads
+    return mx.array(site.part)
+
+
 def _sent_from(sender: Cell | None) -> int:
     return NOTHING if sender is None else sender.block
 
@@ -151,8 +156,7 @@ def _arriving(receivers: Sequence[Site], arrived: Mapping[Site, mx.array]) -> li
     """Each row's receivers get what arrived at them in the row's first pass."""
 
     def writing(site: Site) -> Operation:
-        assert site.part is not None  # receivers are heads
-        heads, values = mx.array(site.part), arrived[site.whole]
+        heads, values = _heads(site), arrived[site.whole]
 
         def write(x: mx.array) -> mx.array:
             written = mx.array(x)
@@ -176,7 +180,7 @@ def _change(runs: TwoRuns, found: Patched, receivers: Sequence[Site], rows: int)
 
 
 def _at_receiver(runs: TwoRuns, found: Patched, site: Site) -> mx.array:
-    heads, values = mx.array(site.part), found.sites[site.whole]
+    heads, values = _heads(site), found.sites[site.whole]
     own = runs.unpatched[site.whole][..., -values.shape[-2] :, :]
     return _apart(values[:, heads], own[:, heads])
 

@@ -1,5 +1,7 @@
 """`path-patching`: the fast sweep is the definition's two passes, and nothing else is heard."""
 
+import json
+
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments import (
     ActivationPatching,
@@ -228,6 +230,27 @@ def test_receivers_may_be_joined_by_commas_but_for_those_in_brackets():
         "blocks.3.attn.q[2]",
         "blocks.3.attn.k[1]",
     ]
+
+
+def test_the_map_of_a_set_is_that_of_its_pairs(tiny, tmp_path):
+    pairs = [
+        {"clean": "The cat sat", "corrupt": "The bat sat", "answer": "s", "wrong": "e"},
+        {"clean": "The mat sat on it", "corrupt": "The cat sat on it", "answer": "h", "wrong": "o"},
+    ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\n".join(map(json.dumps, pairs)))
+    set_of_two = PathPatching(pairs=str(file), receivers=MANY, model="glass-tiny")
+    parts = []
+    found = run(set_of_two, tiny, parts.append, log=False)
+    alone = [run(request(receivers=MANY, **pair), tiny, log=False) for pair in pairs]
+    stacked = np.stack([one.arrays["effect"] for one in alone])
+    assert found.arrays["effect_pairs"] == pytest.approx(stacked, abs=1e-5)
+    assert found.arrays["effect"] == pytest.approx(stacked.mean(axis=0), abs=1e-5)
+    assert found.arrays["effect_sd"] == pytest.approx(stacked.std(axis=0, ddof=1), abs=1e-5)
+    assert found.meta.headline.startswith("2 pairs, mean logit difference")
+    last = [part for part in parts if isinstance(part, PatchCells)][-1]
+    assert np.array(last.values.tolist()) == pytest.approx(found.arrays["effect"], abs=1e-6)
+    assert price(tiny, set_of_two).passes > price(tiny, request(receivers=MANY)).passes
 
 
 def test_the_price_knows_how_far_a_sender_has_to_go(tiny):
