@@ -5,6 +5,7 @@ Pure: no screen in here. Positions are those of the clean prompt, as the model r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +26,7 @@ class Answered:
     """A token that the metric is about. role: answer or wrong. token: None where none is asked.
 
     figure: what the metric's ends say of it, `LD 6.11`. fault: why it can't be used, hint: what
-    may be meant instead; sentences.
+    may be meant instead; sentences. offered: a token to take in its place.
     """
 
     role: str
@@ -33,6 +34,7 @@ class Answered:
     figure: str = ""
     fault: str = ""
     hint: str = ""
+    offered: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Aligned:
         return bool(self.alignment.corrupt) and not self.noise
 
 
-def under_noise(tokens: list[str], subject: Span | None, noise: str) -> Aligned:
+def under_noise(tokens: Sequence[str], subject: Span | None, noise: str) -> Aligned:
     """One prompt, and the same with noise on its subject."""
     return Aligned(align(tokens, tokens), subject, noise=noise)
 

@@ -18,7 +18,8 @@ def checked(answer: Answered, pieces: Sequence[str], prompt: str = "") -> Answer
     if answer.token is None or not pieces:
         return answer
     if len(pieces) > 1:
-        return replace(answer, fault=_several(answer.role, answer.token, pieces))
+        fault = _several(answer.role, answer.token, pieces)
+        return replace(answer, fault=fault, offered=first_of(pieces) or "")
     return replace(answer, hint=_without_space(answer.role, answer.token, prompt))
 
 

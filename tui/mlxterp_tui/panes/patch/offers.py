@@ -1,0 +1,54 @@
+"""What the engine offers in place of a prompt's words: a list to choose from. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mlxterp_engine.experiments import Result
+from mlxterp_tui.widgets.ranked_list import RankedRow
+
+
+@dataclass(frozen=True)
+class Offer:
+    """text: what stands in the span. prompt: the whole prompt with it.
+
+    probability: of the text, behind what stands before it; None at the beginning of a prompt.
+    following: by how many nats what follows is likelier than behind the span's own words.
+    """
+
+    text: str
+    prompt: str
+    probability: float | None
+    following: float
+
+
+def offers_of(result: Result) -> list[Offer]:
+    """In the engine's order, likeliest first."""
+    arrays, strings = result.arrays, result.strings
+    own = float(arrays["original_following_log_prob"].tolist())
+    each = zip(
+        strings["texts"],
+        strings["prompts"],
+        arrays["probability"].tolist(),
+        arrays["following_log_prob"].tolist(),
+        strict=True,
+    )
+    return [
+        Offer(text, prompt, None if math.isnan(probability) else probability, following - own)
+        for text, prompt, probability, following in each
+    ]
+
+
+def rows_of(offers: list[Offer]) -> list[RankedRow]:
+    """Bars as long as the likeliest's is the longest."""
+    most = max((offer.probability or 0.0 for offer in offers), default=0.0)
+    return [
+        RankedRow(
+            offer.text,
+            (offer.probability or 0.0) / most if most else 0.0,
+            "" if offer.probability is None else f"{offer.probability:.2g}",
+            f"{offer.following:+.1f} nats behind it".replace("-", "−"),
+        )
+        for offer in offers
+    ]
