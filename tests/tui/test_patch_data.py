@@ -116,11 +116,11 @@ def test_effects_have_their_zero_in_the_middle_and_one_scale_for_all_cells():
     assert (scale.low_words, scale.high_words, scale.diverging) == ("−1", "+1", True)
     shown = patch_cells.picture(run, "resid_pre")
     assert shown.cells == [
-        [Cell("0", 0.5), Cell("+.50", 0.75), Cell("−1.0", 0.0)],
-        [Cell("0", 0.5), Cell("0", 0.5), Cell("+1.0", 1.0)],
+        [Cell("0", 0.5, 0), Cell("+.50", 0.75, 0.5), Cell("−1.0", 0.0, 1)],
+        [Cell("0", 0.5, 0), Cell("0", 0.5, 0), Cell("+1.0", 1.0, 1)],
     ]
     legend = patch_cells.legend(run, "resid_pre", "resid_pre")
-    assert (legend.low, legend.high) == ("−1", "+1")
+    assert (legend.low, legend.high, legend.centred) == ("−1", "+1", True)
 
 
 def test_unknown_failed_and_not_there_look_different():
@@ -204,8 +204,16 @@ def test_the_best_cells_are_the_largest_by_their_size():
     ]  # fmt: skip
     assert [one.name for one in best.best_of_all(run, 2)] == ["resid_pre", "z"]
     table = best.table(run, found, At(0, 1), "resid_pre").plain.splitlines()
-    assert table[0] == " resid_pre 0 at 2 ' sat'   −0.7500"
-    assert table[1] == "▸resid_pre 0 at 1 ' cat'   +0.5000"
+    assert table == [
+        " 3 largest",
+        " block 0 at 2 ' sat'   −0.7500",
+        "▸block 0 at 1 ' cat'   +0.5000",
+        " block 1 at 1 ' cat'   +0.1000",
+    ]
+    both = best.table(run, best.best_of_all(run, 2)).plain.splitlines()
+    assert both[1:] == [
+        " resid_pre: block 0 at 2 ' sat'   −0.7500", " z: head 1.2                      +0.6000"
+    ]  # fmt: skip
 
 
 def test_a_run_of_nothing_has_nothing_to_write():
@@ -243,10 +251,10 @@ def attributed() -> PatchRun:
 def test_estimates_stand_beside_the_exact_values_of_the_best_cells(attributed):
     table = best.table(attributed, best.best_cells(attributed, "z")).plain.splitlines()
     assert table == [
-        " cell   estimate   patched",
-        " z 0.0   +0.8000   +0.7000",
-        " z 0.1   +0.5000   −0.1000",
-        " z 0.2   +0.1250         –",
+        " 3 largest  estimate   patched",
+        " head 0.0    +0.8000   +0.7000",
+        " head 0.1    +0.5000   −0.1000",
+        " head 0.2    +0.1250         –",
     ]
 
 

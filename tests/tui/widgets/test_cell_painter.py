@@ -94,3 +94,12 @@ def test_in_a_narrow_cell_digits_take_the_place_of_the_closing_bracket():
     assert text_of(narrow.segments(Cell("+.58", 1.0))) == " +.58█"
     assert narrow.cursor(Cell("+.58", 1.0)).text == "[+.58█"
     assert narrow.cursor(Cell("0", 1.0)).text == "[0  ]█"
+
+
+def test_a_size_of_its_own_is_what_the_bar_shows_and_next_to_nothing_is_mild(painter):
+    """Level 1 of −1 … +1 at both ends: how far from the middle, not how high."""
+    least = painter.segments(Cell("−1.0", 0.0, 1.0))
+    assert text_of(least) == " −1.0  █"
+    (nothing,) = painter.segments(Cell("+.01", 1.0, 0.01))
+    assert (nothing.text, nothing.style) == (" +.01   ", STYLES[1].bar)
+    assert painter.cursor(Cell("+.01", 1.0, 0.01)).text == "[+.01 ] "

@@ -47,18 +47,30 @@ class Legend(Widget):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._title, self._low, self._high = "", "", ""
-        self._log = False
+        self._log, self._centred = False, False
         self._ramp: Ramp | None = None
         ascii_bars = ascii_only(os.environ) if ascii_bars is None else ascii_bars
         self._bars = ASCII_BARS if ascii_bars else BLOCK_BARS
 
     def set_scale(
-        self, title: str, low: str, high: str, *, log: bool = False, ramp: Ramp | None = None
+        self,
+        title: str,
+        low: str,
+        high: str,
+        *,
+        log: bool = False,
+        centred: bool = False,
+        ramp: Ramp | None = None,
     ) -> None:
-        """title: metric and unit. low, high: the values at level 0 and at level 1, in words."""
-        shown = (title, low, high, log, ramp)
-        if shown != (self._title, self._low, self._high, self._log, self._ramp):
-            self._title, self._low, self._high, self._log, self._ramp = shown
+        """title: metric and unit. low, high: the values at level 0 and at level 1, in words.
+
+        centred: the small bars say how far it is to the middle, as those of the cells do.
+        """
+        shown = (title, low, high, log, centred, ramp)
+        if shown != (
+            self._title, self._low, self._high, self._log, self._centred, self._ramp
+        ):  # fmt: skip
+            self._title, self._low, self._high, self._log, self._centred, self._ramp = shown
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -85,6 +97,9 @@ class Legend(Widget):
         styles = ramp_styles(ramp, depth_of(self.app))
         levels = [place / (length - 1) for place in range(length)]
         return [
-            Segment(micro_bar(level, self._bars), styles[step_of(level, len(styles))].bar)
+            Segment(
+                micro_bar(abs(2 * level - 1) if self._centred else level, self._bars),
+                styles[step_of(level, len(styles))].bar,
+            )
             for level in levels
         ]

@@ -20,12 +20,16 @@ NOT_COMPARED = "no token in common, no difference to show ·"
 
 
 class Scale(NamedTuple):
-    """What the colours mean: a title, and what stands at their two ends."""
+    """What the colours mean: a title, and what stands at their two ends.
+
+    centred: cells say by their small bars how far they are from the middle.
+    """
 
     title: str
     low: str
     high: str
     log: bool = False
+    centred: bool = False
 
 
 class Picture(NamedTuple):

@@ -14,7 +14,6 @@ from rich.cells import cell_len
 from textual.content import Content
 
 TEN = 10
-HEAD = "cell"
 
 
 class Best(NamedTuple):
@@ -56,17 +55,18 @@ def size(run: PatchRun, found: PatchMap, value: float) -> float:
 
 
 def table(run: PatchRun, best: list[Best], cursor: At | None = None, name: str = "") -> Content:
-    """A line a cell: where it is, its value; of estimates the exact value beside it.
+    """A line a cell under a heading: where it is, its value; of estimates the exact one beside it.
 
     cursor, of the map `name`: the cell that stands out.
     """
     if not best:
         return Content.styled("no cell is known yet", "$foreground-muted")
-    places = [brief_place(run, one.name, one.at) for one in best]
+    places = [_place(run, one, best) for one in best]
     estimated = any(one.exact is not None for one in best)
-    width = max(len(HEAD), *map(cell_len, places))
-    head = f" {HEAD:<{width}} {'estimate':>9} {'patched':>9}"
-    lines = [Content.styled(head, "$foreground-muted")] if estimated else []
+    title = f"{len(best)} largest" if len(best) > 1 else "largest"
+    width = max(len(title), *map(cell_len, places))
+    columns = f" {'estimate':>9} {'patched':>9}" if estimated else ""
+    lines = [Content.styled(f" {title:<{width}}{columns}".rstrip(), "$foreground-muted")]
     for place, one in zip(places, best, strict=True):
         here = one.name == name and one.at == cursor
         lead = "▸" if here else " "
@@ -84,7 +84,7 @@ def strip(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
     """The same in one line."""
     pieces = [
         Content.assemble(
-            (brief_place(run, one.name, one.at), _style(one, cursor, name)),
+            (_place(run, one, best), _style(one, cursor, name)),
             (f" {digits(one.value, run.maps[one.name].measure)}", "$foreground-muted"),
         )
         for one in best
@@ -110,6 +110,12 @@ def digits(value: float, measure: str) -> str:
     if measure != "effect":
         return f"{value:.4f}"
     return f"{value:+.4f}".replace("-", MINUS)
+
+
+def _place(run: PatchRun, one: Best, best: list[Best]) -> str:
+    """With the map's name where they are of several."""
+    place = brief_place(run, one.name, one.at)
+    return place if len({each.name for each in best}) == 1 else f"{one.name}: {place}"
 
 
 def _beside(one: Best, estimated: bool) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from mlxterp_tui.panes.patch.run import Of, PatchRun
 from mlxterp_tui.panes.patch.scale import ColourScale, in_cell, scale_of
 from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell
 
-BEST, DIFFERS = "▸", "≠"
+BEST, DIFFERS = "•", "≠"
 NARROW = (6, 12)
 """Columns of a cell that fits by itself: a mark, a sign, a point, two digits, the small bar."""
 
@@ -36,7 +36,7 @@ def legend(run: PatchRun, name: str, title: str, of: Of = "mean") -> Legend:
     if found is None:
         return Legend(title, "", "")
     colours = scale_of(found, run.ends)
-    return Legend(title, colours.low_words, colours.high_words)
+    return Legend(title, colours.low_words, colours.high_words, centred=colours.diverging)
 
 
 def is_diverging(run: PatchRun, name: str, of: Of = "mean") -> bool:
@@ -73,4 +73,5 @@ def cell(found: PatchMap, at: At, value: Value, colours: ColourScale) -> Cell:
         return UNKNOWN
     if math.isnan(value):
         return Cell("", math.nan)
-    return Cell(in_cell(value, found.measure), colours.level(value))
+    size = abs(value) / colours.high if colours.diverging else None
+    return Cell(in_cell(value, found.measure), colours.level(value), size)

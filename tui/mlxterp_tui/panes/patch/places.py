@@ -18,15 +18,14 @@ def address(run: PatchRun, name: str, at: At) -> str:
 
 
 def brief_place(run: PatchRun, name: str, at: At) -> str:
-    """`9 · 4 ' John'`, `head 9.4`, `k 9.1`: short enough for a list, with the map's name."""
+    """`block 9 at 4 ' John'`, `head 9.4`, `kv head 9.1`, `head 9.4 at 4 ' John'`: for a list."""
     found = run.maps[name]
     if found.block is not None:
         return f"head {found.block}.{at.row} at {_token(run, at.column)}"
     if found.kind == "position":
-        return f"{name} {at.row} at {_token(run, at.column)}"
-    if found.kind == "head":
-        return f"{name if name != 'effect' else 'head'} {at.row}.{at.column}"
-    return f"{name} {at.row}.{at.column}"
+        return f"block {at.row} at {_token(run, at.column)}"
+    words = {"head": "head", "group": "kv head", "neuron": "neuron"}
+    return f"{words.get(found.kind, found.kind)} {at.row}.{at.column}"
 
 
 def position_of(found: PatchMap, at: At) -> int | None:
