@@ -67,8 +67,9 @@ def run(
     else:
         request = _on(model, request)
     ids: list[int | None] = [None]
-    steps = execute(model, request)
-    if (recorder := _recorder(log)) is not None:
+    recorder = _recorder(log)
+    steps = execute(model, request, unfinished=recorder.unfinished() if recorder else None)
+    if recorder is not None:
         steps = recorder.follow(
             request,
             cast(Steps, steps),

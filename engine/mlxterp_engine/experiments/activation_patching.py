@@ -17,11 +17,13 @@ class ActivationPatching(Patching, frozen=True, kw_only=True, tag="activation-pa
 
     direction: denoise writes clean values into the corrupt run, noise corrupt ones into the clean
     run. by_position: also each head of `layers` at each position: z_pos [layer, position, head].
+    resume: take the cells that the very same request had computed before it was stopped.
     """
 
     direction: Direction = "denoise"
     by_position: bool = False
     layers: Layers = "all"
+    resume: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -115,13 +115,15 @@ class PatchEnds(msgspec.Struct, frozen=True, kw_only=True, tag="patch-ends"):
     """The metric of both runs as they are: the ends of the scale.
 
     first_different: the first position where the prompts differ; before it every cell is 0.
-    method: how patched runs are computed (suffix, restart or full).
+    method: how patched runs are computed (suffix, restart or full). resumed: cells that a stopped
+    run of the same request had computed; they are told again first.
     """
 
     clean_metric: float
     corrupt_metric: float
     first_different: int
     method: str
+    resumed: int = 0
 
 
 class PatchCells(msgspec.Struct, frozen=True, kw_only=True, tag="patch-cells"):

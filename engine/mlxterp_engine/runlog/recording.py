@@ -25,10 +25,12 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.runlog.log import Part, RunLog
 from mlxterp_engine.runlog.record import NOTHING_SAID, Recording
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.thinning import Thinned, kind_of
 
 import msgspec
 
+UNFINISHED = "unfinished"
 NO_LOG_VARIABLE = "MLXTERP_NO_LOG"
 
 Steps = Generator[Part, None, Result]
@@ -94,6 +96,10 @@ class Recorder:
             return False
         self.trouble = ""
         return True
+
+    def unfinished(self) -> Unfinished:
+        """Where runs that are stopped leave what they had computed, beside the log."""
+        return Unfinished(lambda: self.log().folder / UNFINISHED)
 
     def log(self) -> RunLog:
         """The log, opened when first asked for, and anew when somebody took its files away."""

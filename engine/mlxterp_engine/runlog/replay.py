@@ -44,9 +44,13 @@ def request_of(record: RunRecord) -> AnyRequest:
 
 def afresh(record: RunRecord) -> dict[str, Any]:
     """Its request from the beginning: a training neither goes on from a checkpoint nor writes
-    over the lens that it made."""
+    over the lens that it made, and where there is a result to compare with, no cells are taken
+    from a stopped run."""
     kept = ("resume", "out_dir")
-    return {name: value for name, value in record.request.items() if name not in kept}
+    again = {name: value for name, value in record.request.items() if name not in kept}
+    if record.request.get("resume") and record.state == "done":
+        again["resume"] = False
+    return again
 
 
 def check_same_model(record: RunRecord, card: ModelCard) -> None:

@@ -12,36 +12,27 @@ from collections.abc import Generator, Sequence
 
 from mlxterp_engine.experiments import (
     ActivationPatching,
-    Array,
     BadInput,
     PatchCells,
     PatchEnds,
     Price,
     Step,
 )
-from mlxterp_engine.experiments.patching import BY_HEAD, BY_POSITION, KINDS, Patching
+from mlxterp_engine.experiments.patching import BY_HEAD, BY_POSITION, KINDS, PairRequest, Patching
 from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.findings import Findings, Prompts
 from mlxterp_engine.techniques.patching import Pair, Session, check_lengths, open_pair
-from mlxterp_engine.techniques.patching_cells import (
-    Z_POS,
-    Asked,
-    Place,
-    column_order,
-    in_turns,
-    shape_of,
-)
+from mlxterp_engine.techniques.patching_cells import Z_POS, Asked
+from mlxterp_engine.techniques.patching_kept import SweepKeeper, keeper_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of, summed_up, worst
-from mlxterp_engine.techniques.patching_price import at_once, price_of
-from mlxterp_engine.tracing.patching_rows import Cell
+from mlxterp_engine.techniques.patching_price import price_of
+from mlxterp_engine.techniques.patching_sweep import Maps, Swept, rectangle, sweep
 
+import msgspec
 import numpy as np
 
-EVERYTHING = "everything"
-
-Maps = dict[str, np.ndarray]
-Sweep = tuple[Maps, list[tuple[Cell, float]]]
 Parts = Generator[PatchEnds | PatchCells | Step, None, Findings]
 
 
@@ -79,43 +70,59 @@ def price(model: InterpretableModel, request: ActivationPatching, prompts: Promp
 
 def run(model: InterpretableModel, request: ActivationPatching, prompts: Prompts) -> Parts:
     """The ends first, then cells as they are known; columns by position come whole."""
+    return (yield from go_on(model, request, prompts, None))
+
+
+def go_on(
+    model: InterpretableModel,
+    request: ActivationPatching,
+    prompts: Prompts,
+    store: Unfinished | None,
+) -> Parts:
+    """`run`, from where the same request was stopped before; store: what it had by then."""
     if request.pairs is not None:
-        return (yield from _of_pairs(model, request))
+        return (yield from _of_pairs(model, request, store))
     pair = pair_of(model, request, prompts)
     asked = asked_of(model, request)
     yield Step(0, 1, "both runs")
     session = open_pair(model, pair, kinds_of(asked), request.metric, request.direction)
-    yield session.ends
-    maps, done = yield from sweep(session, asked, request.metric)
+    keeper = _keeper(store, model, request, pair)
+    kept = keeper.kept(session)
+    yield msgspec.structs.replace(session.ends, resumed=kept.cells if kept else 0)
+    swept = yield from sweep(session, asked, request.metric, keeper, kept)
     arrays = ends_of(session, pair)
     if asked.layers:
         arrays["z_pos_layers"] = np.array(asked.layers, dtype=np.int32)
     tokens = [pair.clean.tokens, pair.corrupt.tokens]
     return Findings(
-        arrays | maps,
-        session.contracts(done),
+        arrays | swept.maps,
+        session.contracts(swept.done),
         {"clean_tokens": tokens[0], "corrupt_tokens": tokens[1], "method": session.method},
-        _headline(request, session, maps, tokens[0]),
-        figures(session, maps),
+        _headline(request, session, swept.maps, tokens[0]) + _resumed_words([swept]),
+        figures(session, swept.maps) | _resumed_figures([swept]),
     )
 
 
-def _of_pairs(model: InterpretableModel, request: ActivationPatching) -> Parts:
+def _of_pairs(
+    model: InterpretableModel, request: ActivationPatching, store: Unfinished | None
+) -> Parts:
     """Each pair in its turn; after each, the mean maps of those that are done."""
     pairs, asked = pairs_of(model, request), asked_of(model, request)
     found: dict[str, list[np.ndarray]] = {name: [] for name in asked.maps}
     ends: list[tuple[float, float]] = []
     contracts = []
+    sweeps: list[Swept] = []
     for number, pair in enumerate(pairs):
         try:
             session = open_pair(model, pair, kinds_of(asked), request.metric, request.direction)
         except BadInput as error:
             raise BadInput(f"pair {number + 1} of {request.pairs}: {error}") from None
-        steps = sweep(session, asked, request.metric)
-        maps, done = yield from _as_a_share(steps, number, len(pairs))
-        contracts.append(session.contracts(done))
+        keeper = _keeper(store, model, request, pair)
+        steps = sweep(session, asked, request.metric, keeper, keeper.kept(session))
+        sweeps.append((yield from _as_a_share(steps, number, len(pairs))))
+        contracts.append(session.contracts(sweeps[-1].done))
         ends.append((session.readout.clean, session.readout.corrupt))
-        for name, values in maps.items():
+        for name, values in sweeps[-1].maps.items():
             found[name].append(values)
             if values.ndim == 2:
                 rows, at = (list(range(count)) for count in values.shape)
@@ -134,22 +141,46 @@ def _of_pairs(model: InterpretableModel, request: ActivationPatching) -> Parts:
         arrays,
         worst(contracts),
         {"pairs": texts, "method": model.resumption.method},
-        f"{words}; {_strongest(means, tokens)}",
-        _figures(float(both[0]), float(both[1]), means) | {"pairs": float(len(pairs))},
+        f"{words}; {_strongest(means, tokens)}{_resumed_words(sweeps)}",
+        _figures(float(both[0]), float(both[1]), means)
+        | {"pairs": float(len(pairs))}
+        | _resumed_figures(sweeps),
     )
 
 
 def _as_a_share(
-    steps: Generator[PatchCells | Step, None, Sweep], number: int, count: int
-) -> Generator[Step, None, Sweep]:
+    steps: Generator[PatchCells | Step, None, Swept], number: int, count: int
+) -> Generator[Step, None, Swept]:
     """A pair's steps as shares of all pairs; its own cells are not told, means are."""
-    while True:
-        try:
-            part = next(steps)
-        except StopIteration as end:
-            return end.value
-        if isinstance(part, Step):
-            yield Step(number + part.done / part.total, count, "pairs")
+    try:
+        while True:
+            try:
+                part = next(steps)
+            except StopIteration as end:
+                return end.value
+            if isinstance(part, Step):
+                yield Step(number + part.done / part.total, count, "pairs")
+    finally:
+        steps.close()
+
+
+def _keeper(
+    store: Unfinished | None, model: InterpretableModel, request: ActivationPatching, pair: Pair
+) -> SweepKeeper:
+    asked = asked_of(model, request)
+    return keeper_of(store, model, pair, asked, request.metric, request.direction, request.resume)
+
+
+def _resumed_figures(sweeps: Sequence[Swept]) -> dict[str, float]:
+    resumed = sum(swept.resumed for swept in sweeps)
+    return {"cells_from_before": float(resumed)} if resumed else {}
+
+
+def _resumed_words(sweeps: Sequence[Swept]) -> str:
+    """How much of the maps a stopped run had computed; "" for nothing."""
+    resumed = sum(swept.resumed for swept in sweeps)
+    total = sum(swept.total for swept in sweeps)
+    return f"; {resumed} of {total} cells from a stopped run" if resumed else ""
 
 
 def ends_of(session: Session, pair: Pair) -> Maps:
@@ -162,7 +193,7 @@ def ends_of(session: Session, pair: Pair) -> Maps:
     }
 
 
-def pair_of(model: InterpretableModel, request: Patching, prompts: Prompts) -> Pair:
+def pair_of(model: InterpretableModel, request: PairRequest, prompts: Prompts) -> Pair:
     clean, corrupt = prompts
     return Pair(clean, corrupt, answers_of(model, request.answer, request.wrong))
 
@@ -179,83 +210,6 @@ def asked_of(model: InterpretableModel, request: ActivationPatching) -> Asked:
 def kinds_of(asked: Asked) -> list[str]:
     """The kinds of site that have to be recorded."""
     return list(dict.fromkeys(KINDS["z" if name == Z_POS else name] for name in asked.maps))
-
-
-def sweep(session: Session, asked: Asked, metric: str) -> Generator[PatchCells | Step, None, Sweep]:
-    """Every map that is asked for; and the cells that were computed, with their effects.
-
-    Before the first difference both runs are the same, so that a patch changes nothing: 0. NaN
-    where a block lacks the site, or a patched run's metric is not finite.
-    """
-    sites, runs = session.model.sites, session.runs
-    maps: Maps = {}
-    for name in asked.maps:
-        maps[name] = np.full(shape_of(sites, name, runs.tokens, asked), np.nan, np.float32)
-        _zero_before(session, name, maps[name], asked)
-    order = column_order(*runs.ids, runs.first)
-    size = at_once(session.model, runs.tokens, metric)
-    groups = list(in_turns(sites, asked, order, runs.tokens - 1, size))
-    total = sum(map(len, groups))
-    _add_everything(session, groups)
-    told = 0
-    done: list[tuple[Cell, float]] = []
-    for group in groups:
-        found = _effects(session, group)
-        for place in group:
-            maps[place.map][place.index] = found.get(place.cell, 0.0)
-        done += found.items()
-        yield from _parts(group, maps, asked)
-        told += len(group)
-        yield Step(told, total, "cells")
-    return maps, done
-
-
-def _effects(session: Session, group: list[Place]) -> dict[Cell, float]:
-    """Of the cells of a group in which the runs differ. Takes `everything` out of the group."""
-    cells = [place.cell for place in group if not session.is_same(place.cell)]
-    effects = session.effects(cells).tolist() if cells else []
-    if group[-1].map == EVERYTHING:
-        session.full = effects.pop()
-        cells.pop()
-        group.pop()
-    return dict(zip(cells, effects, strict=True))
-
-
-def _add_everything(session: Session, groups: list[list[Place]]) -> None:
-    """One more row, for `patch_full`, in a group that runs all tokens from the first difference."""
-    whole, first = session.everything, session.runs.first
-    for group in groups:
-        if whole is not None and any(p.cell.position in (None, first) for p in group):
-            group.append(Place(EVERYTHING, (), whole))
-            return
-
-
-def _zero_before(session: Session, name: str, values: np.ndarray, asked: Asked) -> None:
-    """Exactly nothing moves before the first difference, in the blocks that have the site."""
-    first, sites = session.runs.first, session.model.sites
-    if name in BY_POSITION:
-        having = [b for b in range(sites.blocks) if sites.has(KINDS[name], b)]
-        values[having, :first] = 0
-    if name == Z_POS:
-        for row, block in enumerate(asked.layers):
-            values[row, :first, : sites.heads_of(KINDS["z"], block)] = 0
-
-
-def _parts(group: Sequence[Place], maps: Maps, asked: Asked) -> list[PatchCells]:
-    """What a group brought, by map: rectangles of its cells, by block."""
-    parts = []
-    for name in dict.fromkeys(place.map for place in group):
-        indices = [place.index for place in group if place.map == name]
-        rows = sorted({index[0] for index in indices})
-        at = sorted({index[1] for index in indices})
-        blocks = [asked.layers[row] for row in rows] if name == Z_POS else rows
-        parts.append(rectangle(name, blocks, at, maps[name][np.ix_(rows, at)]))
-    return parts
-
-
-def rectangle(name: str, rows: list[int], at: list[int], values: np.ndarray) -> PatchCells:
-    """Cells of a map as a part. values: [row, at]."""
-    return PatchCells(site=name, layers=rows, at=at, values=Array.of(values))
 
 
 def figures(session: Session, maps: Maps) -> dict[str, float]:

@@ -12,13 +12,11 @@ from collections.abc import Generator
 from mlxterp_engine.experiments import AttributionPatching, PatchCells, PatchEnds, Price, Step
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.activation_patching import (
-    Maps,
     check_sites,
     ends_of,
     figures,
     kinds_of,
     pair_of,
-    rectangle,
 )
 from mlxterp_engine.techniques.findings import Findings, Prompts
 from mlxterp_engine.techniques.patching import Session, check_lengths, open_pair
@@ -27,6 +25,7 @@ from mlxterp_engine.techniques.patching_cells import Asked, Place, grouped, plac
 from mlxterp_engine.techniques.patching_gradients import estimates
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_price import at_once, price_of_attribution
+from mlxterp_engine.techniques.patching_sweep import Maps, rectangle
 from mlxterp_engine.tracing.patching_rows import Cell
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from mlxterp_engine.experiments import (
@@ -24,6 +24,7 @@ from mlxterp_engine.experiments import (
     TunedLens,
 )
 from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques import (
     activation_patching,
     attention,
@@ -69,3 +70,13 @@ TECHNIQUES: dict[type[Request], Technique] = {
     PathPatching: path_patching,
     Substitutes: substitutes,
 }
+
+
+Resumed = Callable[
+    [InterpretableModel, Any, Prompts, Unfinished], Generator[AnyPart | Step, None, Findings]
+]
+
+RESUMABLE: dict[type[Request], Resumed] = {
+    ActivationPatching: activation_patching.go_on,
+}
+"""Those whose stopped runs are gone on with: `run`, given also what they had by then."""

@@ -23,6 +23,7 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.runlog.recording import Known, Recorder, Steps
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.worker.archive import Archive
 from mlxterp_engine.worker.jobs import Job, JobQueue, task_name
 from mlxterp_engine.worker.protocol import (
@@ -55,7 +56,7 @@ class Workbench(Protocol):
 
     def price(self, task: Task) -> Price | None: ...
 
-    def perform(self, task: Task) -> Working: ...
+    def perform(self, task: Task, unfinished: Unfinished | None = None) -> Working: ...
 
     @property
     def at_rest(self) -> bool:
@@ -156,7 +157,8 @@ class Runner:
         if self.workbench is None:
             raise RunFailed(self.reason, self.details)
         _enter(job.folder)
-        parts = self._recorded(job, self.workbench.perform(job.task))
+        unfinished = None if job.recording is None else self.recorder.unfinished()
+        parts = self._recorded(job, self.workbench.perform(job.task, unfinished))
         try:
             while not job.cancelled.is_set():
                 self._queue.post(job, next(parts))

@@ -25,6 +25,7 @@ from mlxterp_engine.models.tokens import Tokens
 from mlxterp_engine.models.weights_hash import weights_sha256
 from mlxterp_engine.opening import timed_opening
 from mlxterp_engine.reproductions import making
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.doctor import examine
 from mlxterp_engine.techniques.execute import execute, price
 from mlxterp_engine.worker.tasks import (
@@ -87,11 +88,14 @@ class Workbench:
             return making.price(opened.model, task)
         return price(opened.model, task)
 
-    def perform(self, task: Task) -> Working:
-        """Progress and parts on the way; the outcome is the generator's value."""
-        return (
-            _PERFORM[type(task)](self, task) if type(task) in _PERFORM else self._experiment(task)
-        )
+    def perform(self, task: Task, unfinished: Unfinished | None = None) -> Working:
+        """Progress and parts on the way; the outcome is the generator's value.
+
+        unfinished: where an experiment that is stopped leaves what it has.
+        """
+        if type(task) in _PERFORM:
+            return _PERFORM[type(task)](self, task)
+        return self._experiment(task, unfinished)
 
     def tokenize(self, text: str, bos: Bos, chat: bool) -> tuple[list[int], list[str]]:
         """Ids and exact strings under the open model; empty for an empty text."""
@@ -115,9 +119,9 @@ class Workbench:
             raise BadInput("no model is open yet; wait for it, or open one with :model NAME")
         return self._open.model.tokens
 
-    def _experiment(self, request: Any) -> Working:
+    def _experiment(self, request: Any, unfinished: Unfinished | None) -> Working:
         opened = yield from self._opened(request)
-        return (yield from execute(opened.model, request, opened.seconds))
+        return (yield from execute(opened.model, request, opened.seconds, unfinished))
 
     def _open_model(self, task: OpenModel) -> Working:
         opened = yield from self._opened(task)

@@ -274,6 +274,8 @@ def values_of(kind):
 
 # Fields that none is required of, but all where one is given.
 TOGETHER = {"clean": "The cat", "corrupt": "The dog", "answer": " a", "wrong": " b"}
+TOGETHER |= {"prompt": "The cat", "subject": "cat"}
+PLAIN = {str: "x", list[str]: ["embed"], list[int]: [0, 1]}
 
 
 def some_request(kind, draw):
@@ -288,8 +290,8 @@ def some_request(kind, draw):
         return kind(**drawn)
     except BadInput:
         plain = {field.name: hints[field.name] for field in fields if field.required}
-        plain = {name: "x" if hint is str else ["embed"] for name, hint in plain.items()}
-        return kind(**plain, **{name: TOGETHER[name] for name in TOGETHER if name in hints})
+        plain = {name: PLAIN[hint] for name, hint in plain.items()}
+        return kind(**plain | {name: TOGETHER[name] for name in TOGETHER if name in hints})
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -139,7 +139,7 @@ class StandIn:
     def memory(self):
         return 1000, 2000
 
-    def perform(self, task):
+    def perform(self, task, unfinished=None):
         if isinstance(task, OpenModel):
             yield Step(0, 1, "opening")
             self.card = CARD

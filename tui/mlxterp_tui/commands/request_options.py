@@ -66,6 +66,7 @@ MEANINGS = {
     "init": "where to start: zero, the logit lens, or the ridge lens of the same tokens",
     "out_dir": "the lens's folder; by default a new one among the kept lenses",
     "resume": "go on from the checkpoint in out-dir",
+    "activation-patching resume": "take the cells that the same request had before it was stopped",
     "min_p": "draw from tokens at least this likely, beside the likeliest",
 }
 
