@@ -15,6 +15,7 @@ prompts that don't fit may refuse with it.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import groupby
 from typing import ClassVar
 
@@ -43,6 +44,7 @@ ROOM_FOR_WORDS = 100  # from this width on, answers say which they are
 GUTTER = 9
 GAP = 3
 ROWS = 3
+MARGIN = 8  # columns that are seen beside what is scrolled to
 NOTHING = Aligned(align((), ()))
 
 _MARKS = {"▲": "^", "└": "\\", "─": "_", "┘": "/", "│": "|", "‹": "<", "›": ">"}
@@ -152,28 +154,25 @@ class AlignedRows(Widget):
         return self._columns[-1].x + self._columns[-1].width if self._columns else 0
 
     def on_resize(self) -> None:
-        self._left = 0
-        self._scroll()
+        self._scroll(anew=True)
         self.refresh()
 
-    def _scroll(self) -> None:
-        """As little as needed to see the pointed token, or else what differs, or the subject."""
-        window, length = self._window, self._length
-        if length <= window:
+    def _scroll(self, anew: bool = False) -> None:
+        """As little as needed to see the pointed token; anew, from where what differs is seen."""
+        pointed = self._column_at(self._pointed)
+        if anew or pointed is None:
             self._left = 0
-            return
-        first, last = self._wanted()
-        least, most = last + 2 - window, max(0, first - 2)
-        left = self._left if self._pointed is not None else 0
-        self._left = max(0, min(most, max(left, least), length - window))
+            self._scroll_to(self._differing or self._of_subject)
+        if pointed is not None:
+            self._scroll_to([pointed])
 
-    def _wanted(self) -> tuple[int, int]:
-        """The columns of the terminal that are to be seen, counted from the first token's."""
-        column = self._column_at(self._pointed)
-        found = [column] if column is not None else self._differing or self._of_subject
-        if not found:
-            return 0, 0
-        return found[0].x, found[-1].x + found[-1].width
+    def _scroll_to(self, wanted: Sequence[Column]) -> None:
+        window, length = self._window, self._length
+        if wanted:
+            first, last = wanted[0].x, wanted[-1].x + wanted[-1].width
+            left = max(self._left, last + MARGIN - window)
+            self._left = min(left, first - MARGIN)
+        self._left = max(0, min(self._left, length - window))
 
     @property
     def _differing(self) -> list[Column]:

@@ -17,7 +17,7 @@ __all__ = ["chosen", "moved", "proposed", "span_of", "text_at"]
 def chosen(alignment: Alignment) -> Span | None:
     """What is marked while nobody has marked anything: what differs, or else what looks like a
     name. None where there are no tokens."""
-    first, last = alignment.subject or (0, 0)
+    first, last = (alignment.corrupt and alignment.subject) or (0, 0)
     return (first, last) if first < last else proposed(alignment.clean)
 
 
