@@ -4,6 +4,7 @@ from mlxterp_engine.experiments.activation_patching import ActivationPatching
 from mlxterp_engine.experiments.array import Array
 from mlxterp_engine.experiments.attention import Attention, Layers
 from mlxterp_engine.experiments.attribution_patching import AttributionPatching
+from mlxterp_engine.experiments.causal_tracing import CausalTracing
 from mlxterp_engine.experiments.errors import BadInput, EngineError, RunCancelled, RunFailed
 from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
@@ -44,6 +45,7 @@ __all__ = [
     "Attention",
     "AttributionPatching",
     "BadInput",
+    "CausalTracing",
     "Contract",
     "EngineError",
     "Generate",

@@ -29,6 +29,8 @@ SAMPLES = 10  # the paper's draws of noise
 LARGEST_NOISE = 1000.0
 MAPS = ("hidden", "mlp", "attn")
 SEVERED = "hidden_severed"
+BUCKETS = ("first subject", "middle subject", "last subject", "first subsequent", "further", "last")
+"""Positions of a set's facts by what they are to the subject, as the paper's figure 2 has them."""
 
 
 class CausalTracing(Request, frozen=True, kw_only=True, tag="causal-tracing"):
@@ -84,6 +86,10 @@ class CausalTracing(Request, frozen=True, kw_only=True, tag="causal-tracing"):
     @property
     def about(self) -> str:
         return self.prompt or f"facts of {self.facts}"
+
+    @property
+    def background(self) -> bool:
+        return self.facts is not None
 
     def _check_noise(self) -> None:
         _check_level("noise", self.noise)

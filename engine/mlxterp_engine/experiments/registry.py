@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from mlxterp_engine.experiments.activation_patching import ActivationPatching
 from mlxterp_engine.experiments.attention import Attention
 from mlxterp_engine.experiments.attribution_patching import AttributionPatching
+from mlxterp_engine.experiments.causal_tracing import CausalTracing
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.generate import Generate, GeneratedToken
 from mlxterp_engine.experiments.logit_lens import LogitLens, LogitLensRow
@@ -35,6 +36,7 @@ AnyRequest = (
     | Generate
     | ActivationPatching
     | AttributionPatching
+    | CausalTracing
     | PathPatching
     | Substitutes
 )

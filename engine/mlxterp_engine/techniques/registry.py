@@ -10,6 +10,7 @@ from mlxterp_engine.experiments import (
     AnyPart,
     Attention,
     AttributionPatching,
+    CausalTracing,
     Generate,
     LogitLens,
     Patchscope,
@@ -29,6 +30,7 @@ from mlxterp_engine.techniques import (
     activation_patching,
     attention,
     attribution_patching,
+    causal_tracing,
     generate,
     logit_lens,
     patchscope,
@@ -67,6 +69,7 @@ TECHNIQUES: dict[type[Request], Technique] = {
     Generate: generate,
     ActivationPatching: activation_patching,
     AttributionPatching: attribution_patching,
+    CausalTracing: causal_tracing,
     PathPatching: path_patching,
     Substitutes: substitutes,
 }

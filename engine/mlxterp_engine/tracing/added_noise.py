@@ -16,7 +16,10 @@ import mlx.core as mx
 
 @dataclass(frozen=True, eq=False)
 class Added:
-    """values: [pos, d_model], added to the embeddings of the tokens from `first` on."""
+    """values: [pos, d_model], added to the embeddings of the tokens from `first` on.
+
+    Or [row, pos, d_model], to each row of a batch its own.
+    """
 
     first: int
     values: mx.array
@@ -24,7 +27,7 @@ class Added:
     @property
     def end(self) -> int:
         """The position behind the last one."""
-        return self.first + self.values.shape[0]
+        return self.first + self.values.shape[-2]
 
     def to_all(self) -> Edit:
         """In every row of a batch."""
@@ -46,7 +49,7 @@ class _Adding:
 
     def at(self, positions: Sequence[int]) -> Operation:
         rows = mx.array([position - self.added.first for position in positions])
-        values = self.added.values[rows]
+        values = self.added.values[..., rows, :]
         if self.row is None:
             return lambda x: x + values.astype(x.dtype)
 

@@ -244,10 +244,17 @@ def _grown(
 def _full(
     net: Any, anatomy: Anatomy, runs: TwoRuns, patches: Sequence[Patch], method: Method
 ) -> Patched:
-    ids = mx.array([runs.ids[0]] * len(patches))
+    edits = [*_own(runs), *_written(runs, patches)]
+    return Patched(last_logits(net, anatomy, [runs.ids[0]] * len(patches), edits))
+
+
+def last_logits(
+    net: Any, anatomy: Anatomy, rows: Sequence[Sequence[int]], edits: Sequence[Edit] = ()
+) -> mx.array:
+    """Whole passes side by side, of which the last token alone is unembedded: [row, vocab]."""
     with _last_token_only(anatomy):
-        run = forward(net, anatomy, ids, (), [*_own(runs), *_written(runs, patches)])
-    return Patched(run.logits[:, -1])
+        ids = mx.array([list(row) for row in rows])
+        return forward(net, anatomy, ids, (), edits).logits[:, -1]
 
 
 _FULL_OR_NOT: dict[bool, Callable[..., Patched]] = {True: _full, False: _resumed}

@@ -6,6 +6,7 @@ from mlxterp_engine.experiments import (
     Attention,
     AttributionPatching,
     BadInput,
+    CausalTracing,
     Generate,
     LogitLens,
     Patchscope,
@@ -113,6 +114,7 @@ def test_every_experiment_is_known_by_the_name_of_its_file():
         "activation-patching": ActivationPatching,
         "attribution-patching": AttributionPatching,
         "path-patching": PathPatching,
+        "causal-tracing": CausalTracing,
         "substitutes": Substitutes,
     }
     assert known == EXPERIMENTS

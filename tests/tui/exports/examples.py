@@ -6,6 +6,7 @@ from mlxterp_engine.experiments import (
     ActivationPatching,
     Attention,
     AttributionPatching,
+    CausalTracing,
     Generate,
     LogitLens,
     Patchscope,
@@ -66,6 +67,14 @@ EXAMPLES: dict[str, Request] = {
         answer="s",
         wrong="e",
         receivers=["blocks.3.attn.q[1],blocks.2.attn.v[0]"],
+    ),
+    "causal-tracing": CausalTracing(
+        model="glass-tiny",
+        prompt="The 'cat' sat",
+        subject="'cat'",
+        samples=2,
+        sever="attn",
+        noise_levels=[1.0, 2.0],
     ),
     "generate": Generate(model="glass-tiny", prompt=PROMPT, max_tokens=6, temperature=1.0, seed=5),
 }

@@ -55,6 +55,32 @@ _PATCHING: Mapping[str, Axes] = {
     "mlp_out": _CELL,
 }
 
+_BUCKETS: Axes = ("layer", "bucket")
+
+_TRACING: Mapping[str, Axes] = {
+    "token_ids": ("position",),
+    "subject_span": ("bound",),
+    "windows": ("layer", "bound"),
+    "noise_level": ("level",),
+    "*_by_level": ("level",),
+    "p_corrupt_samples": ("sample",),
+    "*_samples": ("sample", *_CELL),
+    "fact_subject": ("fact", "bound"),
+    "bucket_tokens": ("fact", "bucket"),
+    "*_argmax_place": ("fact", "place"),
+    "*_argmax_count": _BUCKETS,
+    "*_argmax": ("fact", "bucket"),
+    "*_effect_facts": ("fact", *_BUCKETS),
+    "p_*_facts": ("fact",),
+    "fact_*": ("fact",),
+    "total_effect*": (),
+    "*_effect*": _BUCKETS,
+    "hidden": _CELL,
+    "hidden_severed": _CELL,
+    "mlp": _CELL,
+    "attn": _CELL,
+}
+
 # Globs over the arrays' names; the first that matches counts.
 AXES: Mapping[str, Mapping[str, Axes]] = {
     "logit-lens": _LENS,
@@ -82,6 +108,7 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
     "activation-patching": _PATCHING,
     "attribution-patching": _PATCHING,
     "path-patching": _PATCHING,
+    "causal-tracing": _TRACING,
     "substitutes": {
         "token_ids": ("substitute", "index"),
         "*": ("substitute",),
@@ -93,7 +120,11 @@ AXES: Mapping[str, Mapping[str, Axes]] = {
 }
 
 # Arrays that say what the steps along an axis are.
-COORDINATES = {"layer": ("layer", "layers"), "z_layer": ("z_pos_layers",)}
+COORDINATES = {
+    "layer": ("layer", "layers"),
+    "z_layer": ("z_pos_layers",),
+    "level": ("noise_level",),
+}
 
 
 # Axes along which the prompt's tokens stand, and what their column is called.
