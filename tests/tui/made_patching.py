@@ -12,6 +12,7 @@ from mlxterp_engine.experiments import (
     ActivationPatching,
     Array,
     AttributionPatching,
+    CausalTracing,
     Meta,
     ModelCard,
     PatchCells,
@@ -39,6 +40,15 @@ ENDS = PatchEnds(clean_metric=6.0, corrupt_metric=-4.0, first_different=1, metho
 def asked(**fields: Any) -> ActivationPatching:
     given = {"clean": "The cat sat", "corrupt": "The dog sat", "answer": " a", "wrong": " b"}
     return ActivationPatching(**given | {"sites": ["resid_pre", "z", "k"]} | fields)
+
+
+def traced(**fields: Any) -> CausalTracing:
+    given = {"prompt": "The cat sat", "subject": " cat", "answer": " a"}
+    return CausalTracing(**given | fields)
+
+
+def facts(**fields: Any) -> CausalTracing:
+    return CausalTracing(facts="known", **fields)
 
 
 def estimated(**fields: Any) -> AttributionPatching:

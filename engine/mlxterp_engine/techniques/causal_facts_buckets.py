@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mlxterp_engine.bootstrap import LEVEL, resamples
+from mlxterp_engine.experiments.causal_tracing import BUCKETS
 
 import numpy as np
 
-BUCKETS = ("first subject", "middle subject", "last subject", "first subsequent", "further", "last")
 FIRST, MIDDLE, LAST_SUBJECT, SUBSEQUENT, FURTHER, LAST = range(len(BUCKETS))
 
 _FINEST = (LAST_SUBJECT, FIRST, SUBSEQUENT, MIDDLE, FURTHER, LAST)

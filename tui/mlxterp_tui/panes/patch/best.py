@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 TEN = 10
+NOTHING = 1e-6  # what rounding leaves of no effect
 
 
 class Best(NamedTuple):
@@ -36,7 +37,7 @@ def best_cells(run: PatchRun, name: str, of: Of = "mean", count: int = TEN) -> l
     return [
         Best(name, at, value, known.get(at))
         for at, value in ordered[:count]
-        if size(run, found, value) > 0
+        if size(run, found, value) > NOTHING
     ]
 
 
@@ -107,7 +108,9 @@ def trust_line(run: PatchRun, name: str) -> Content:
 
 def digits(value: float, measure: str) -> str:
     """With its sign and four digits behind the point; a probability or a spread without a sign."""
-    if measure != "effect":
+    if measure == "count":
+        return f"{value:.0f}"
+    if measure not in ("effect", "gain"):
         return f"{value:.4f}"
     return f"{value:+.4f}".replace("-", MINUS)
 

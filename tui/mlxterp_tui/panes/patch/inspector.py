@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mlxterp_engine.experiments.causal_tracing import CausalTracing
+from mlxterp_engine.experiments.causal_tracing import BUCKETS
 from mlxterp_tui.panes.patch.best import digits
 from mlxterp_tui.panes.patch.exact import exact_at
 from mlxterp_tui.panes.patch.maps import At, PatchMap
@@ -12,7 +12,7 @@ from mlxterp_tui.panes.patch.places import address, head_of, position_of, tokens
 from mlxterp_tui.panes.patch.run import Of, PatchRun
 from mlxterp_tui.panes.patch.scale import MINUS
 from mlxterp_tui.panes.patch.sites import shown
-from mlxterp_tui.panes.patch.text import measured, member_word, raw
+from mlxterp_tui.panes.patch.text import measured, member_word, raw, window_at
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -65,6 +65,8 @@ def _address(run: PatchRun, name: str, at: At) -> Content:
 def _where(run: PatchRun, found: PatchMap, at: At) -> list[str]:
     """What stands there: the site in words, tokens, heads."""
     words = [shown(found.name).words]
+    if found.kind == "bucket":
+        words = [f"{BUCKETS[at.column]} token, mean over facts", *words]
     position, head = position_of(found, at), head_of(found, at)
     if position is not None:
         words.insert(0, f"position {position} {tokens_there(run, position)}".rstrip())
@@ -84,13 +86,14 @@ def _query_heads(run: PatchRun, group: int) -> str:
 
 def _window(run: PatchRun, found: PatchMap, at: At) -> list[str]:
     """Which blocks are given back together."""
-    if not isinstance(run.request, CausalTracing) or run.result is None:
+    if not run.is_tracing:
         return []
-    windows = run.result.strings.get("windows")
-    if found.name not in ("mlp", "attn") or not windows:
+    if found.name.partition("_")[0] == "hidden" or found.measure == "count":
         return []
-    first, *_, last = *windows[at.row], windows[at.row][-1]
-    return [f"with its window: blocks {first}–{last}"]
+    blocks = window_at(run, at.row)
+    if len(blocks) < 2:
+        return []
+    return [f"given back together: blocks {blocks[0]} to {blocks[-1]}"]
 
 
 def _values(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[Content]:
@@ -107,7 +110,11 @@ def _numbers(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, 
         return []
     if found.measure == "spread":
         return [("sd", digits(value, "spread")), *_mean(run, found, at)]
-    if found.measure == "probability":
+    if found.measure == "count":
+        return [("largest effect", f"of {value:.0f} of {_facts(run)} facts is here")]
+    if found.measure == "gain":
+        said = [("indirect effect", digits(value, "gain")), *_of_facts(run, found, of, at)]
+    elif found.measure == "probability":
         said = [(measured(run), digits(value, found.measure)), *_won(run, value)]
     elif run.experiment == "attribution-patching":
         said = _estimated(run, found, at, value)
@@ -115,6 +122,26 @@ def _numbers(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, 
         alone = of != "mean" or run.is_set
         said = [("effect", digits(value, "effect")), *([] if alone else _raw(run, value))]
     return [*said, *(_spread(run, found, at) if of == "mean" else [])]
+
+
+def _of_facts(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, str]]:
+    """Of a mean over facts: its interval, how many facts have such tokens, and are largest here."""
+    if run.result is None or of != "mean":
+        return []
+    arrays, said = run.result.arrays, []
+    if f"{found.name}_low" in arrays:
+        low, high = (float(arrays[f"{found.name}_{end}"].values[at]) for end in ("low", "high"))
+        if math.isfinite(low):
+            said.append(("95 % interval", f"{digits(low, 'gain')} … {digits(high, 'gain')}"))
+    tokens = arrays["bucket_tokens"].values
+    having = sum(tokens[fact, at.column] > 0 for fact in range(arrays["bucket_tokens"].shape[0]))
+    count = arrays.get(found.name.replace("_effect", "_argmax_count"))
+    here = f", largest here in {count.values[at]}" if count is not None else ""
+    return [*said, ("facts", f"{having} of {_facts(run)} have such tokens{here}")]
+
+
+def _facts(run: PatchRun) -> int:
+    return run.result.arrays["bucket_tokens"].shape[0] if run.result is not None else 0
 
 
 def _estimated(run: PatchRun, found: PatchMap, at: At, value: float) -> list[tuple[str, str]]:
@@ -151,7 +178,7 @@ def _won(run: PatchRun, value: float) -> list[tuple[str, str]]:
 def _spread(run: PatchRun, found: PatchMap, at: At) -> list[tuple[str, str]]:
     """Beside a mean, how far apart its parts are."""
     value = run.spread_at(found.name, at)
-    if value is None:
+    if value is None or math.isnan(value):
         return []
     return [(f"sd, {run.members(found.name)} {member_word(run)}s", digits(value, "spread"))]
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from mlxterp_engine.experiments import Array
 
 Columns = Literal["position", "head", "group", "bucket", "neuron"]
-Measure = Literal["effect", "probability", "spread"]
+Measure = Literal["effect", "probability", "gain", "spread", "count"]
 
 Value = float | None  # None while it is not known, NaN where it failed
 Row = tuple[Value, ...]
@@ -29,7 +29,8 @@ class PatchMap:
     heads, groups of heads that share a key-value head, parts of a prompt, or neurons.
 
     values: [row, column]. measure: effect, a share of the way between both ends; probability of
-    the answer; or the spread of either. missing: cells that the model has not: no block is there
+    the answer; gain, that less the one under noise; the spread of these; or a count of facts.
+    missing: cells that the model has not: no block is there
     that could be patched, or no token.
     """
 
@@ -82,7 +83,7 @@ class PatchMap:
             for c in range(len(self.columns))
             if r in rows or c in columns
         }
-        return replace(self, missing=frozenset(missing)) if missing else self
+        return replace(self, missing=frozenset(missing))
 
     def as_spread(self, values: Sequence[Sequence[Value]]) -> PatchMap:
         """The standard deviation of each cell, over pairs or draws."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlxterp_engine.experiments.causal_tracing import BUCKETS
 from mlxterp_tui.panes.patch.maps import At, PatchMap
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.sites import shown
@@ -14,6 +15,8 @@ def address(run: PatchRun, name: str, at: At) -> str:
     site = f"blocks.{block_of(found, at)}.{shown(name).kind}"
     if found.block is not None:
         return f"{site}[{at.row}]@{at.column}"
+    if found.kind == "bucket":
+        return site
     return f"{site}@{at.column}" if found.kind == "position" else f"{site}[{at.column}]"
 
 
@@ -24,6 +27,8 @@ def brief_place(run: PatchRun, name: str, at: At) -> str:
         return f"head {found.block}.{at.row} at {_token(run, at.column)}"
     if found.kind == "position":
         return f"block {at.row} at {_token(run, at.column)}"
+    if found.kind == "bucket":
+        return f"block {at.row}, {BUCKETS[at.column]}"
     words = {"head": "head", "group": "kv head", "neuron": "neuron"}
     return f"{words.get(found.kind, found.kind)} {at.row}.{at.column}"
 

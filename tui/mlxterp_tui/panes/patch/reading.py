@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from mlxterp_engine.experiments import ActivationPatching, Array, PatchCells, Result
+from mlxterp_engine.experiments.causal_tracing import BUCKETS, SEVERED, CausalTracing
 from mlxterp_engine.experiments.causal_tracing import MAPS as TRACED
-from mlxterp_engine.experiments.causal_tracing import SEVERED, CausalTracing
 from mlxterp_engine.experiments.patching import Patching
 from mlxterp_engine.experiments.request import Request
 from mlxterp_tui.panes.lens.stored import row_of
@@ -36,7 +36,7 @@ def unknown_maps(frame: Frame) -> dict[str, PatchMap]:
     found = {}
     for name in asked(frame.request):
         columns = _count(frame, name)
-        if columns:
+        if columns and shown(name).measure != "count":
             found[name] = _blank(frame, name, frame.sizes.layers, columns)
     for block in z_pos_layers(frame.request, frame.sizes):
         if frame.tokens:
@@ -62,7 +62,8 @@ def maps_of(frame: Frame, result: Result) -> dict[str, PatchMap]:
         if name in arrays:
             rows, columns = arrays[name].shape
             blank = _blank(frame, name, rows, columns)
-            found[name] = blank.with_values(arrays[name].tolist()).without(*_missing(result, name))
+            values = blank.with_values(arrays[name].tolist())
+            found[name] = values.without(*_missing(result, values, "mean"))
     if Z_POS in arrays:
         for row, block in enumerate(arrays[f"{Z_POS}_layers"].tolist()):
             values = _heads_by_position(row_of(arrays[Z_POS], row))
@@ -71,10 +72,21 @@ def maps_of(frame: Frame, result: Result) -> dict[str, PatchMap]:
     return found
 
 
-def _missing(result: Result, name: str) -> tuple[list[int], list[int]]:
+def _missing(result: Result, found: PatchMap, of: Of) -> tuple[list[int], list[int]]:
     """Blocks that have no such site, and columns where there is nothing to patch."""
-    told = result.strings.get("missing", {}).get(name, {})
+    if found.kind == "bucket" and found.measure != "count":
+        return [], _empty_buckets(result, of)
+    told = result.strings.get("missing", {}).get(found.name, {})
     return told.get("layers", []), told.get("at", [])
+
+
+def _empty_buckets(result: Result, of: Of) -> list[int]:
+    """Those in which a fact has no token; of a mean, in which no fact has, of a spread, not two."""
+    tokens = result.arrays["bucket_tokens"].tolist()
+    if isinstance(of, int):
+        return [bucket for bucket, count in enumerate(tokens[of]) if not count]
+    having = [sum(count > 0 for count in counts) for counts in zip(*tokens, strict=True)]
+    return [bucket for bucket, facts in enumerate(having) if facts < (2 if of == "sd" else 1)]
 
 
 def ends_of(result: Result) -> tuple[float, float] | None:
@@ -96,11 +108,14 @@ def member(mean: PatchMap, result: Result, of: Of) -> PatchMap | None:
     """The spread of a map, or that of one pair, draw or fact."""
     if of == "sd":
         values = _spread(mean, result)
-        return None if values is None else mean.as_spread(values)
+        if values is None:
+            return None
+        return mean.as_spread(values).without(*_missing(result, mean, of))
     array = _members_of(mean.name, result)
     if array is None or not isinstance(of, int) or not 0 <= of < array.shape[0]:
         return None
-    return mean.with_values(_of_block(mean, result, row_of(array, of)))
+    found = mean.with_values(_of_block(mean, result, row_of(array, of)))
+    return found.without(*_missing(result, mean, of))
 
 
 def asked(request: Request | None) -> list[str]:
@@ -108,7 +123,10 @@ def asked(request: Request | None) -> list[str]:
     if request is None:
         return []
     if isinstance(request, CausalTracing):
-        return [*TRACED, *([SEVERED] if request.sever != "none" else [])]
+        names = [*TRACED, *([SEVERED] if request.sever != "none" else [])]
+        if request.facts is None:
+            return names
+        return [f"{name}_{end}" for end in ("effect", "argmax_count") for name in names]
     return request.kinds if isinstance(request, Patching) else [EFFECT]
 
 
@@ -124,6 +142,8 @@ def _count(frame: Frame, name: str) -> int:
     kind = shown(name).columns
     if kind == "position":
         return len(frame.tokens)
+    if kind == "bucket":
+        return len(BUCKETS)
     return frame.sizes.groups if kind == "group" else frame.sizes.heads
 
 
@@ -143,11 +163,13 @@ def _of_heads(frame: Frame, block: int, positions: int) -> PatchMap:
 
 
 def column_labels(frame: Frame, kind: str, count: int) -> list[str]:
-    """Tokens, heads, groups with the query heads that they serve, or numbers."""
+    """Tokens, heads, groups with the query heads that they serve, buckets, or numbers."""
     if kind == "position" and len(frame.tokens) == count:
         return list(frame.tokens)
     if kind == "head":
         return [f"h{head}" for head in range(count)]
+    if kind == "bucket":
+        return [bucket.replace("subject", "subj.").replace("middle", "mid") for bucket in BUCKETS]
     if kind == "group":
         return [group_label(frame.sizes, group) for group in range(count)]
     return [str(number) for number in range(count)]

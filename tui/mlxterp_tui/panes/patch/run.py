@@ -93,11 +93,10 @@ class PatchRun:
             first=ends.first_different,
             method=ends.method,
         )
-        if run.is_tracing:
-            return run
         same = range(ends.first_different)
+        nothing = ends.corrupt_metric if run.is_tracing else 0.0
         maps = {
-            name: found.with_columns(same, 0.0) if found.kind == "position" else found
+            name: found.with_columns(same, nothing) if found.kind == "position" else found
             for name, found in run.maps.items()
         }
         return replace(run, maps=maps)
@@ -108,7 +107,7 @@ class PatchRun:
     def finished(self, result: Result) -> PatchRun:
         """The result's arrays take the place of what was told on the way."""
         run = replace(self, state="done", result=result, sizes=sizes_of(result.meta.model))
-        if result.meta.tokens:
+        if result.meta.tokens and not run.is_set:
             clean, corrupt = result.meta.tokens[0], result.meta.tokens[-1]
             run = replace(run, clean=tuple(clean), corrupt=tuple(corrupt))
         ends = reading.ends_of(result)

@@ -29,11 +29,12 @@ class ColourScale:
 
 def scale_of(found: PatchMap, ends: Ends | None = None) -> ColourScale:
     """Effects: the zero in the middle, as far as the largest cell goes, up to a round number, so
-    that it stays while the map fills in. Probabilities: from that with noise to the clean one."""
+    that it stays while the map fills in. Probabilities: from that with noise to the clean one;
+    what was won over noise, and all else: from 0."""
     if found.measure == "effect":
         most = rounded_up(found.largest)
         return ColourScale(-most, most, f"{MINUS}{most:g}", f"+{most:g}", diverging=True)
-    if found.measure == "spread":
+    if found.measure in ("spread", "gain", "count"):
         most = rounded_up(found.largest)
         return ColourScale(0.0, most, "0", f"{most:g}")
     if ends is None or ends.clean == ends.corrupt:
@@ -55,11 +56,13 @@ def in_cell(value: float, measure: str) -> str:
     """In four columns: its sign and two digits; a probability without a sign, three digits."""
     if measure == "probability":
         return probability(value)
-    text = _digits(abs(value))
+    if measure == "count":
+        return f"{value:.0f}"
     if measure == "spread":
-        return text
+        return _digits(abs(value))
     if value == 0:
         return "0"
+    text = probability(abs(value)) if measure == "gain" else _digits(abs(value))
     return f"{MINUS if value < 0 else '+'}{text}"
 
 

@@ -35,6 +35,16 @@ SHOWN = {
         "position", "resid_post", "hidden state, later outputs as under noise", "probability"
     ),
 }
+TRACED = ("hidden", "mlp", "attn", "hidden_severed")
+SHOWN |= {
+    f"{name}_effect": SHOWN[name]._replace(columns="bucket", measure="gain") for name in TRACED
+}
+SHOWN |= {
+    f"{name}_argmax_count": Shown(
+        "bucket", SHOWN[name].kind, f"facts whose largest effect is there: {name}", "count"
+    )
+    for name in TRACED
+}
 
 Z_POS, EFFECT = "z_pos", "effect"
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 
 from mlxterp_engine.experiments import AttributionPatching, BadInput
-from mlxterp_engine.experiments.causal_tracing import CausalTracing
+from mlxterp_engine.experiments.causal_tracing import (
+    SAMPLES,
+    SEVERED,
+    CausalTracing,
+    default_window,
+    window_blocks,
+)
 from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_engine.experiments.path_patching import PathPatching
 from mlxterp_tui.panes.patch.maps import PatchMap
@@ -24,7 +30,7 @@ def heading(run: PatchRun, name: str, of: Of = "mean") -> str:
     found = run.map(name, of)
     if found is None:
         return ""
-    pieces = [which(run, name, of) + name, *_manner(run, name), measured(run)]
+    pieces = [which(run, name, of) + name, *_manner(run, name), _cells_say(run, found)]
     return " · ".join(piece for piece in pieces if piece)
 
 
@@ -35,7 +41,7 @@ def which(run: PatchRun, name: str, of: Of) -> str:
         return f"sd over {many} {noun}s of "
     if isinstance(of, int):
         return f"{noun} {of + 1} of {many}: "
-    return f"mean of {many} {noun}s of " if many > 1 else ""
+    return f"mean of {many} {noun}s of " if many > 1 and run.is_set else ""
 
 
 def member_word(run: PatchRun) -> str:
@@ -74,6 +80,14 @@ def measured(run: PatchRun) -> str:
         "prob": f"probability of {answer}",
         "kl": "KL(clean ‖ run), nats",
     }[request.metric]
+
+
+def _cells_say(run: PatchRun, found: PatchMap) -> str:
+    if found.measure == "count":
+        return "facts whose largest effect is there"
+    if found.measure == "gain" or (found.measure == "spread" and found.kind == "bucket"):
+        return f"{measured(run)} {MINUS} p under noise"
+    return measured(run)
 
 
 def answer_of(run: PatchRun) -> str | None:
@@ -144,19 +158,23 @@ def _traced(run: PatchRun, request: CausalTracing, name: str) -> list[str]:
     sigma = run.result.arrays.get("sigma") if run.result is not None else None
     size = f" (σ {float(sigma.tolist()):.3g})" if sigma is not None else ""
     noise = "noise of the file" if request.noise_file else f"noise {request.noise:g} σ{size}"
-    draws = f"{request.samples or run.members(name) or 10} draws"
-    window = "" if name.startswith("hidden") else _window(run, request)
-    severed = f"{request.sever}_out severed" if name == "hidden_severed" else ""
+    draws = "" if request.noise_file else f"{request.samples or SAMPLES} draws"
+    window = f"windows of {window_size(run)} blocks, rule {request.window_rule}"
+    window = "" if name.startswith("hidden") else window
+    severed = f"later {request.sever}_out as under noise" if name.startswith(SEVERED) else ""
     return [noise, draws, window, severed]
 
 
-def _window(run: PatchRun, request: CausalTracing) -> str:
-    blocks = request.window
-    if blocks is None and run.result is not None:
-        told = run.result.strings.get("window")
-        blocks = told if isinstance(told, int) else None
-    size = f"windows of {blocks} blocks" if blocks else "windows of blocks"
-    return f"{size}, rule {request.window_rule}"
+def window_size(run: PatchRun) -> int:
+    """Blocks whose outputs causal tracing gives back together."""
+    asked = run.request.window if isinstance(run.request, CausalTracing) else None
+    return asked or default_window(run.sizes.layers)
+
+
+def window_at(run: PatchRun, block: int) -> range:
+    """Those around a block."""
+    rule = run.request.window_rule if isinstance(run.request, CausalTracing) else "code"
+    return window_blocks(block, run.sizes.layers, window_size(run), rule)
 
 
 COLUMNS = ("map", "block", "site", "column", "label", "value", "raw")
