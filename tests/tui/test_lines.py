@@ -53,6 +53,16 @@ class TestContracts:
         assert fitting(found, whole) == found
         assert fitting(found, whole - 1) == []
 
+    def test_what_the_run_proves_comes_before_what_the_model_proved(self):
+        names = ("trace_identity", "residual_sum", "patch_full", "patch_changes")
+        found = checks({name: Contract(0, 0, True) for name in names})
+        assert [check.name for check in found] == [
+            "patch of all",
+            "patch changes",
+            "trace identity",
+            "residual sum",
+        ]
+
 
 class TestAmounts:
     @pytest.mark.parametrize(

@@ -26,6 +26,15 @@ WORDS = {
     "backward_matches_difference": "gradient = difference",
 }
 
+# What every opened model proves of itself: told of each run, behind what the run proves.
+OF_THE_MODEL = (
+    "trace_identity",
+    "lens_last_row",
+    "residual_sum",
+    "attention_rebuild",
+    "backward_matches_difference",
+)
+
 
 def fitting(found: list[Check], room: int) -> list[Check]:
     """Failed ones, and of those that hold as many as stand whole in so many columns."""
@@ -38,7 +47,13 @@ def fitting(found: list[Check], room: int) -> list[Check]:
 
 
 def checks(contracts: Mapping[str, Contract]) -> list[Check]:
+    """The run's own first."""
     return [
-        Check(WORDS.get(name, name), contract.error, contract.tolerance, contract.ok)
-        for name, contract in contracts.items()
+        Check(
+            WORDS.get(name, name),
+            contracts[name].error,
+            contracts[name].tolerance,
+            contracts[name].ok,
+        )
+        for name in sorted(contracts, key=lambda name: name in OF_THE_MODEL)
     ]
