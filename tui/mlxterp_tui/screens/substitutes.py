@@ -81,8 +81,9 @@ class SubstitutePicker(ModalScreen[str | None]):
 def _in_words(offers: list[Offer], tokens: int) -> str:
     if not offers:
         return "Nothing of equally many tokens was found; mark other words, or type the prompt."
-    many = "one token each" if tokens == 1 else f"{tokens} tokens each"
+    many = "one token" if tokens == 1 else f"{tokens} tokens"
     return (
-        f"All {many}, put into the prompt and read by the model's tokenizer. p: how likely the "
-        "model finds them here; nats: how much likelier they make what follows."
+        f"All are {many}, put in place and read by the model's tokenizer. The number: how likely "
+        "the model finds them here. The bar: with the next words too, which become likelier by "
+        "so many nats."
     )

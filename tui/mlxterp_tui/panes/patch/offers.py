@@ -14,13 +14,18 @@ class Offer:
     """text: what stands in the span. prompt: the whole prompt with it.
 
     probability: of the text, behind what stands before it; None at the beginning of a prompt.
-    following: by how many nats what follows is likelier than behind the span's own words.
+    following: by how many nats the next tokens are likelier than behind the span's own words.
     """
 
     text: str
     prompt: str
     probability: float | None
     following: float
+
+    @property
+    def likelihood(self) -> float:
+        """Of the text and what follows: what the engine ranks by, up to a constant."""
+        return (1.0 if self.probability is None else self.probability) * math.exp(self.following)
 
 
 def offers_of(result: Result) -> list[Offer]:
@@ -41,14 +46,14 @@ def offers_of(result: Result) -> list[Offer]:
 
 
 def rows_of(offers: list[Offer]) -> list[RankedRow]:
-    """Bars as long as the likeliest's is the longest."""
-    most = max((offer.probability or 0.0 for offer in offers), default=0.0)
+    """Bars by the likelihood, of which the largest is whole."""
+    most = max((offer.likelihood for offer in offers), default=0.0)
     return [
         RankedRow(
             offer.text,
-            (offer.probability or 0.0) / most if most else 0.0,
+            offer.likelihood / most if most else 0.0,
             "" if offer.probability is None else f"{offer.probability:.2g}",
-            f"{offer.following:+.1f} nats behind it".replace("-", "−"),
+            f"{offer.following:+.1f} nats".replace("-", "−"),
         )
         for offer in offers
     ]
