@@ -9,11 +9,13 @@ from mlxterp_engine.techniques.execute import execute
 from mlxterp_tui.panes.patch import best, inspector, text
 from mlxterp_tui.panes.patch import cells as patch_cells
 from mlxterp_tui.panes.patch.maps import At
+from mlxterp_tui.panes.patch.notes import notes
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import in_cell, rounded_up, scale_of
 from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell
 
 import made_patching as made
+import msgspec
 import pytest
 from made_lens import floats, ints
 from made_patching import asked, begun, cells, estimated, matrix, scalar
@@ -449,6 +451,38 @@ def test_means_over_facts_come_while_facts_are_traced():
     run = run.with_parts([ends, part], made.CARD)
     assert run.names == ["hidden_effect", "mlp_effect", "attn_effect"]
     assert run.maps["hidden_effect"].values[0] == pytest.approx((0.1, None, 0.2, None, None, 0.3))
+
+
+# What else is said
+
+
+def test_the_pair_that_is_shown_is_named(pairs):
+    texts = {"pairs": [["a cat", "a dog"], ["a cow", "a sow"]]}
+    run = PatchRun(pairs.request).finished(
+        made.result(pairs.request, pairs.result.arrays, tokens=(), strings=texts)
+    )
+    assert [line.plain for line in notes(run, "z", 1)] == ["clean   'a cow'", "corrupt 'a sow'"]
+    assert notes(run, "z", "mean") == []
+
+
+def test_failed_cells_are_counted_over_all_maps():
+    run = begun().with_parts([cells("z", [0], [0], [math.nan])], made.CARD)
+    assert [line.plain for line in notes(run, "resid_pre")] == ["1 of 18 cells failed (×)"]
+
+
+def test_cells_of_a_stopped_run_are_said_to_be_there_already():
+    run = begun().with_parts([msgspec.structs.replace(made.ENDS, resumed=7)], made.CARD)
+    assert [line.plain for line in notes(run, "z")] == [
+        "7 cells were there already, from a run that was stopped"
+    ]
+
+
+def test_the_sizes_of_noise_are_a_line():
+    arrays = {"p_clean": scalar(0.8), "p_corrupt": scalar(0.1)}
+    arrays |= {"noise_level": floats([3, 1]), "p_corrupt_by_level": floats([0.1, 0.4])}
+    asks = made.traced(noise_levels=[3, 1])
+    run = PatchRun(asks).finished(made.result(asks, arrays, tokens=[made.CLEAN]))
+    assert notes(run, "hidden")[0].plain == "p under noise of 1 σ .400 ▅, 3 σ .100 ▁"
 
 
 # On a real model

@@ -43,7 +43,8 @@ class Ends(NamedTuple):
 @dataclass(frozen=True)
 class PatchRun:
     """clean, corrupt: tokens; of causal tracing both are the one prompt's. maps: by name, in the
-    order asked for. first: the position where the prompts begin to differ.
+    order asked for. first: the position where the prompts begin to differ. resumed: cells that a
+    stopped run of the same request had computed.
 
     recorded_as: its number in the log.
     """
@@ -56,6 +57,7 @@ class PatchRun:
     ends: Ends | None = None
     method: str = ""
     first: int = 0
+    resumed: int = 0
     maps: Mapping[str, PatchMap] = field(default_factory=dict)
     progress: Step | None = None
     result: Result | None = None
@@ -92,6 +94,7 @@ class PatchRun:
             ends=Ends(ends.clean_metric, ends.corrupt_metric),
             first=ends.first_different,
             method=ends.method,
+            resumed=ends.resumed,
         )
         same = range(ends.first_different)
         nothing = ends.corrupt_metric if run.is_tracing else 0.0
