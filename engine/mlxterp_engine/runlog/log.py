@@ -170,6 +170,11 @@ class RunLog:
         """Note why there is no result. details: for whoever looks into it, e.g. a traceback."""
         self._end(run, "failed", reason="\n".join(filter(None, [reason, details])))
 
+    def refused(self, run: int) -> None:
+        """Take it out again: its request was wrong, and nothing was computed."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM runs WHERE id = ?", (entries.known(run),))
+
     # Looking at runs.
 
     def version(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 `Recorder.follow` stands around an experiment's steps and passes them on. The run is noted at its
 first part that is no mere progress (`Started`: the model is open, the request was accepted and
 nothing is computed yet), and ends in the log as it ends: done, cancelled with what came so far,
-or failed with the reason. The log's own troubles are told and never stop a run.
+or failed with the reason. One that is refused before its first part leaves nothing. The log's own troubles are told and never stop a run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import (
+    BadInput,
     EngineError,
     ModelCard,
     Price,
@@ -146,6 +147,10 @@ class _Run:
         self._end(lambda log, run: log.cancelled(run, self._parts.items))
 
     def failed(self, error: BaseException) -> None:
+        if isinstance(error, BadInput) and len(self._parts.items) <= 1:  # its tokens alone
+            self._end(lambda log, run: log.refused(run))
+            self._noted(None)
+            return
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, EngineError):
             details = error.details

@@ -146,6 +146,18 @@ def test_what_was_refused_before_it_began_leaves_nothing(log):
     assert log.lines() == []
 
 
+def test_what_is_refused_at_a_closer_look_leaves_nothing_either(log):
+    """Ends that coincide are seen when both prompts were run."""
+    told = []
+    refused = steps(STARTED, Step(0, 1, ""), end=BadInput("the ends coincide"))
+    with pytest.raises(BadInput):
+        run_to_the_end(recorded(log, refused, noted=told.append))
+    assert (log.lines(), told) == ([], [1, None])
+    with pytest.raises(BadInput):
+        run_to_the_end(recorded(log, steps(STARTED, row(1), end=BadInput("pair 2 of 3: …"))))
+    assert only(log).state == "failed"  # something had been computed
+
+
 @pytest.mark.parametrize("provenance", ["local folder", "local file"])
 def test_a_model_that_lies_here_is_kept_so_that_it_is_found_from_elsewhere(log, provenance):
     card = msgspec.structs.replace(CARD, provenance=provenance)
