@@ -482,7 +482,7 @@ def test_the_sizes_of_noise_are_a_line():
     arrays |= {"noise_level": floats([3, 1]), "p_corrupt_by_level": floats([0.1, 0.4])}
     asks = made.traced(noise_levels=[3, 1])
     run = PatchRun(asks).finished(made.result(asks, arrays, tokens=[made.CLEAN]))
-    assert notes(run, "hidden")[0].plain == "p under noise of 1 σ .400 ▅, 3 σ .100 ▁"
+    assert notes(run, "hidden")[0].plain == "p under noise of 1 σ .400 ▅, 3 σ .100 ▂"
 
 
 # On a real model
