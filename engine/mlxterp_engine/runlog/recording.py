@@ -3,7 +3,8 @@
 `Recorder.follow` stands around an experiment's steps and passes them on. The run is noted at its
 first part that is no mere progress (`Started`: the model is open, the request was accepted and
 nothing is computed yet), and ends in the log as it ends: done, cancelled with what came so far,
-or failed with the reason. One that is refused before its first part leaves nothing. The log's own troubles are told and never stop a run.
+or failed with the reason. One that is refused before anything is computed leaves nothing. The
+log's own troubles are told and never stop a run.
 """
 
 from __future__ import annotations
