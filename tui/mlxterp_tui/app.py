@@ -125,7 +125,7 @@ class MlxterpApp(App[None]):
     def resume(self) -> None:
         """Once the pane in front is painted: what it last showed, out of the log."""
         self.call_after_refresh(
-            self.run_worker, self.remembering.resume(), group="resume", exclusive=True
+            self.run_worker, self.remembering.resume, group="resume", exclusive=True
         )
 
     @cached_property
