@@ -186,11 +186,12 @@ def test_the_inspector_says_the_cell_in_words_and_numbers():
         "position 1 ' cat' (clean) / ' dog' (corrupt), residual stream before the block",
         "",
         "effect            +0.5800",
-        "logit difference  1.80 (corrupt −4.00, clean 6.00)",
+        "logit difference  1.80",
+        "corrupt … clean   −4.00 … 6.00",
     ]
     assert inspector.line(run, "resid_pre", "mean", At(1, 1)).plain == (
         "blocks.1.resid_pre@1 · position 1 ' cat' (clean) / ' dog' (corrupt), residual stream "
-        "before the block · effect: +0.5800 · logit difference: 1.80 (corrupt −4.00, clean 6.00)"
+        "before the block · effect: +0.5800 · logit difference: 1.80"
     )
     assert inspector.lines(run, "z", "mean", At(0, 0))[-1].plain == "not computed yet"
 
@@ -273,7 +274,8 @@ def test_the_raw_metric_is_of_the_patched_value_and_never_of_an_estimate(attribu
     assert said[3:] == [
         "effect, estimated +0.8000",
         "effect, patched   +0.7000",
-        "logit difference  3.00 (corrupt −4.00, clean 6.00)",
+        "logit difference  3.00",
+        "corrupt … clean   −4.00 … 6.00",
     ]
     said = [line.plain for line in inspector.lines(attributed, "z", "mean", At(1, 0))]
     assert said[3:] == ["effect, estimated +0.0000", "effect, patched   not computed for this cell"]

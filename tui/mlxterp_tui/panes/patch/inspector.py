@@ -158,8 +158,8 @@ def _raw(run: PatchRun, effect: float) -> list[tuple[str, str]]:
     metric = run.raw(effect)
     if metric is None or run.ends is None:
         return []
-    between = f"corrupt {raw(run.ends.corrupt)}, clean {raw(run.ends.clean)}"
-    return [(_metric_name(run), f"{raw(metric)} ({between})")]
+    between = f"{raw(run.ends.corrupt)} … {raw(run.ends.clean)}"
+    return [(_metric_name(run), raw(metric)), ("corrupt … clean", between)]
 
 
 def _metric_name(run: PatchRun) -> str:
