@@ -278,7 +278,7 @@ def test_the_raw_metric_is_of_the_patched_value_and_never_of_an_estimate(attribu
         "corrupt … clean   −4.00 … 6.00",
     ]
     said = [line.plain for line in inspector.lines(attributed, "z", "mean", At(1, 0))]
-    assert said[3:] == ["effect, estimated +0.0000", "effect, patched   not computed for this cell"]
+    assert said[3:] == ["effect, estimated +0.0000", "effect, patched   not computed"]
 
 
 # Sets of pairs

@@ -9,11 +9,13 @@ from mlxterp_tui.panes.patch.maps import At, PatchMap
 from mlxterp_tui.panes.patch.places import brief_place
 from mlxterp_tui.panes.patch.run import Of, PatchRun
 from mlxterp_tui.panes.patch.scale import MINUS
+from mlxterp_tui.widgets.token_text import fit
 
 from rich.cells import cell_len
 from textual.content import Content
 
 TEN = 10
+SHORT = 14  # columns of a place that two values stand beside
 NOTHING = 1e-6  # what rounding leaves of no effect
 
 
@@ -62,8 +64,10 @@ def table(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
     """
     if not best:
         return Content.styled("no cell is known yet", "$foreground-muted")
-    places = [_place(run, one, best) for one in best]
     estimated = any(one.exact is not None for one in best)
+    places = [_place(run, one, best) for one in best]
+    if estimated:  # two values stand beside it
+        places = [_cut(place.removeprefix("block ")) for place in places]
     title = f"{len(best)} largest" if len(best) > 1 else "largest"
     width = max(len(title), *map(cell_len, places))
     columns = f" {'estimate':>9} {'patched':>9}" if estimated else ""
@@ -119,6 +123,10 @@ def _place(run: PatchRun, one: Best, best: list[Best]) -> str:
     """With the map's name where they are of several."""
     place = brief_place(run, one.name, one.at)
     return place if len({each.name for each in best}) == 1 else f"{one.name}: {place}"
+
+
+def _cut(place: str) -> str:
+    return fit(place, min(cell_len(place), SHORT))
 
 
 def _beside(one: Best, estimated: bool) -> list[tuple[str, str]]:

@@ -149,7 +149,7 @@ def _estimated(run: PatchRun, found: PatchMap, at: At, value: float) -> list[tup
     exact = exact_at(run, found.name, at)
     said = [("effect, estimated", digits(value, "effect"))]
     if exact is None:
-        return [*said, ("effect, patched", "not computed for this cell")]
+        return [*said, ("effect, patched", "not computed")]
     return [*said, ("effect, patched", digits(exact.effect, "effect")), *_raw(run, exact.effect)]
 
 
