@@ -110,7 +110,7 @@ async def test_the_last_card_stands_under_the_list(opened, on_the_shelf):
     async with opened((80, 24)) as screen:
         await in_the_pane(screen)
         await screen.sees("✗ not reproduced")
-        await screen.sees("1 of 2 made")
+        await screen.sees("1 of 3 made")
 
 
 async def test_a_small_screen_scrolls_to_the_last_claim(opened, on_the_shelf, card):

@@ -32,6 +32,12 @@ REPRODUCTIONS = {
         "trains one, and a ridge lens beside it: perplexity, bias, transfer, causal fidelity",
         "tuned_lens",
     ),
+    "causal-tracing": Entry(
+        "Causal tracing",
+        "Meng et al. 2022, arXiv 2202.05262",
+        "which states bring back facts that noise took away; severed runs, controls, single facts",
+        "causal_tracing",
+    ),
 }
 
 

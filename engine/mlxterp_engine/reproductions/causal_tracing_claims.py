@@ -44,8 +44,7 @@ def claims(figures: Figures, setting: Setting) -> list[Claim]:
 
 
 SENTENCES = {
-    "total-effect": "Noise on the subject's embeddings takes away most of what the model knows of "
-    "it",
+    "total-effect": "Noise on the subject's embeddings makes the answer much less likely",
     "early-site": "Restoring one hidden state at the last subject token brings part of the answer "
     "back",
     "early-depth": "That early site lies in the early-middle layers",

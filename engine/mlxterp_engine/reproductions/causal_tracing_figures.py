@@ -20,7 +20,8 @@ class Figures:
     p_clean, p_corrupt [fact]. hidden, mlp, attn [fact, layer, bucket]: effects of single states
     and of windows. severed_mlp, severed_attn [fact, layer]: of hidden states at the last subject
     token, the later MLPs (attention) of that token held as they are under noise. mismatched
-    [fact, layer]: of another fact's state there. replaced [fact, layer]: of the clean state there
+    [fact, layer]: of another fact's state there; fewer facts where the answers are the same.
+    replaced [fact, layer]: of the clean state there
     where another subject of as many tokens stands instead of noise; fewer facts. elsewhere [fact]:
     the total effect of the same noise on as many tokens beside the subject; fewer facts. levels
     [level], by_level [level]: other noises in sigmas, mean total effect under them. argmax

@@ -100,8 +100,11 @@ def read(model: InterpretableModel, request: CausalTracing) -> list[ReadFact | U
 
 
 def options_of(model: InterpretableModel, request: CausalTracing) -> Options:
-    window = default_window(model.sites.blocks) if request.window is None else request.window
-    return Options(window, request.window_rule, request.sever)
+    return Options(window_of(request, model.sites.blocks), request.window_rule, request.sever)
+
+
+def window_of(request: CausalTracing, blocks: int) -> int:
+    return request.window or default_window(blocks)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def known_facts(
             found.unsuitable.append(one)
         elif is_known(model, one):
             found.known.append(one)
-            yield Step(len(found.known), count, "facts that the model knows")
+            yield Step(0, count, f"{len(found.known)} facts that the model knows")
         else:
             found.unknown.append(one.fact)
     if not found.known:

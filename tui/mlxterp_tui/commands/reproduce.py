@@ -121,11 +121,12 @@ def _wrapped(head: str, text: str) -> str:
 
 def _parser() -> Parser:
     names = [*REPRODUCTIONS, "list"]
-    about = "\n".join(f"  {name:<11} {entry.about}" for name, entry in REPRODUCTIONS.items())
+    wide = max(map(len, names))
+    about = "\n".join(f"  {name:<{wide}} {entry.about}" for name, entry in REPRODUCTIONS.items())
     parser = Parser(
         prog=PROGRAM,
         description="A paper's experiments, and a card that sets our figures beside the paper's.",
-        epilog=f"reproductions:\n{about}\n  {'list':<11} all of them, with their last cards",
+        epilog=f"reproductions:\n{about}\n  {'list':<{wide}} all of them, with their last cards",
     )
     parser.add_argument("name", metavar="NAME", type=one_of(*names), help="see below; or: list")
     parser.add_argument("--fast", action="store_true", help="fewer and shorter texts")
