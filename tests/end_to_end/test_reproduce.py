@@ -127,7 +127,10 @@ def test_a_card_without_json_is_a_page_of_claims_and_the_last_one_in_the_list(ho
     ("words", "said"),
     [
         ((), "NAME is missing"),
-        (("logit-lns",), "'logit-lns' is not known; give one of logit-lens, tuned-lens, causal-tracing, list"),
+        (
+            ("logit-lns",),
+            "'logit-lns' is not known; give one of logit-lens, tuned-lens, causal-tracing, list",
+        ),
         (("logit-lens", "--seed", "x"), "--seed: 'x' is no whole number"),
         (("logit-lens", "--seed", "-1"), "seed is -1; give a whole number from 0"),
         (("logit-lens", "--model", "glass-tny"), "glass-tny"),
