@@ -15,7 +15,7 @@ from textual.keys import _character_to_key
 
 Where = Literal[
     "app", "main", "prompt", "lens", "lens-view", "lens-chart", "lens-summary", "patchscope",
-    "patch", "jobs", "training", "runs", "cards",
+    "patch", "pattern", "jobs", "training", "runs", "cards",
 ]  # fmt: skip
 
 PLACES: dict[Where, str] = {
@@ -28,6 +28,7 @@ PLACES: dict[Where, str] = {
     "lens-summary": "in the lens's figures",
     "patchscope": "in a patchscope",
     "patch": "in patching",
+    "pattern": "in an attention pattern",
     "jobs": "in the jobs",
     "training": "in a training",
     "runs": "in the runs",
@@ -233,6 +234,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("previous-map", "patch", "S", "cycle_map(-1)", "Previous map"),
     Command("map", "patch", "", "map", "The map to look at", "",
             "a map: resid_pre, attn_out, mlp_out, z", "maps"),
+    Command("heads-here", "patch", "p", "heads", "This block's heads, position by position",
+            "heads"),
+    Command("pattern-here", "patch", "A", "pattern", "What this block's heads read: attention",
+            "attention"),
+    Command("lens-here", "patch", "v", "lens", "The run with just this patch, in the lens",
+            "lens"),
+    Command("ablate-here", "patch", "a", "ablate", "Zero this place in the clean run, in the lens",
+            "ablate"),
+    Command("steer-here", "patch", "V", "steer", "Add a vector at this site, in the lens"),
+    Command("undo-patching", "patch", "u", "undo", "Back to the run before", "back"),
     Command("next-best", "patch", "n", "best(1)", "Next of the ten largest cells", "largest"),
     Command("previous-best", "patch", "N", "best(-1)", "Previous of the ten largest cells"),
     Command("take-answers", "patch", "t", "type_answers", "Name the answer and the wrong one",
@@ -251,6 +262,38 @@ COMMANDS: tuple[Command, ...] = (
             "Next method: activation, attribution, path patching, causal tracing", "method"),
     Command("method", "patch", "", "method", "How effects are found", "",
             "activation, attribution, path or tracing", "methods"),
+    Command("substitutes", "patch", "b", "substitutes",
+            "Other words of as many tokens for what is marked", "other words"),
+    Command("mark-first-back", "patch", "left_parenthesis", "span('first', -1)",
+            "Mark from one token before"),
+    Command("mark-first-on", "patch", "right_parenthesis", "span('first', 1)",
+            "Mark from one token behind"),
+    Command("mark-last-back", "patch", "left_curly_bracket", "span('last', -1)",
+            "Mark one token less at the end"),
+    Command("mark-last-on", "patch", "right_curly_bracket", "span('last', 1)",
+            "Mark one token more at the end"),
+    Command("patching-form", "patch", "O", "form", "Every option of this method, with its price",
+            "options"),
+    Command("pairs", "patch", "", "pairs", "Patch a set of pairs; the maps are means", "",
+            "ioi or a .jsonl file, and how many: ioi 20; or off"),
+    Command("facts", "patch", "", "facts", "Trace a set of facts; the maps are means", "",
+            "known or a file, and how many: known 30; or off"),
+    Command("subject", "patch", "", "subject", "The words that causal tracing puts noise on", "",
+            "words of the prompt"),
+    Command("next-pair", "patch", "full_stop", "step(1)",
+            "Of a set: the mean, its spread, each pair"),
+    Command("previous-pair", "patch", "comma", "step(-1)", "The same, backwards"),
+    Command("patch-ramp", "patch", "c", "app.cycle_ramp", "Next colour map of probabilities"),
+    Command("copy-patched", "patch", "y", "copy_cell", "Copy the cell in words"),
+    Command("copy-map", "patch", "Y", "copy_table", "Copy the map (TSV)"),
+    Command("next-head", "pattern", "full_stop", "head(1)", "Next head", "head"),
+    Command("previous-head", "pattern", "comma", "head(-1)", "Previous head"),
+    Command("next-block", "pattern", "n", "block(1)", "The block above", "block"),
+    Command("previous-block", "pattern", "N", "block(-1)", "The block below"),
+    Command("pattern-ramp", "pattern", "c", "app.cycle_ramp", "Next colour map"),
+    Command("copy-weight", "pattern", "y", "copy_cell", "Copy the cell in words"),
+    Command("copy-pattern", "pattern", "Y", "copy_table", "Copy the pattern (TSV)"),
+    Command("leave-pattern", "pattern", "escape", "leave", "Back to where it was opened", "back"),
     Command("cancel-job", "jobs", "x", "cancel_job", "Cancel this job", "cancel"),
     Command("watch-job", "jobs", "enter", "watch_job", "Show this job's progress", "watch"),
     Command("copy-job", "jobs", "y", "copy_job", "Copy this job's line and reason"),
@@ -302,7 +345,7 @@ COMMANDS: tuple[Command, ...] = (
 )  # fmt: skip
 
 
-HAND_OVER = ("command", "prompt", "leave", "take-answers", "corrupt")
+HAND_OVER = ("command", "prompt", "leave", "take-answers", "corrupt", "steer-here")
 
 
 def bindings(where: Where) -> list[Binding]:

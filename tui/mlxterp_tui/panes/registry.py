@@ -42,6 +42,7 @@ PANES = (
         "patchscope", "Patchscope", "patchscope.pane:PatchscopePage", ("patchscope",), False, "lens"
     ),
     Entry("patch", "Patch", "patch.pane:PatchPane", shows=PATCHINGS),
+    Entry("pattern", "Attention", "patch.pattern:PatternPage", ("attention",), False, "patch"),
     Entry("jobs", "Jobs", "jobs.pane:JobsPane"),
     Entry("training", "Training", "training.pane:TrainingPage", shows=TRAININGS, tab=False),
     Entry("runs", "Runs", "runs.pane:RunsPane"),

@@ -9,7 +9,7 @@ def pane_tabs(panes: list[tuple[str, bool]]) -> Content:
     """panes: number and title, and whether it is in front."""
     return Content("").join(
         Content.styled(
-            f" {title} ",
+            f" {title} " if front else f"{title} ",
             "$foreground on $primary 30% bold" if front else "$foreground-muted",
         )
         for title, front in panes

@@ -22,7 +22,7 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-SHORTEST, NARROWEST_TITLE = 8, 12  # columns of the scale and of its title, in a narrow row
+SHORTEST, NARROWEST_TITLE = 6, 12  # columns of the scale and of its title, in a narrow row
 
 
 class Legend(Widget):

@@ -114,7 +114,7 @@ class LensRuns(Pane):
         return self.body if where == "lens-view" else self
 
     def focus_contents(self) -> None:
-        if self.body.is_attached:
+        if self.body.grids.one.is_attached:
             self.body.grids.focus_first()
         else:
             self.screen.set_focus(self)

@@ -10,9 +10,10 @@ from mlxterp_tui.panes.lens.inspector import write
 from mlxterp_tui.panes.lens.picture import Scale
 from mlxterp_tui.panes.patch import best as best_of
 from mlxterp_tui.panes.patch import cells as patch_cells
-from mlxterp_tui.panes.patch import exact, inspector, text
+from mlxterp_tui.panes.patch import inspector, text
 from mlxterp_tui.panes.patch.best import Best
 from mlxterp_tui.panes.patch.maps import At
+from mlxterp_tui.panes.patch.notes import notes
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.view import PatchView
 from mlxterp_tui.widgets.cell_grid import CellGrid
@@ -40,9 +41,10 @@ class PatchBody(Vertical):
     #patch-maps { padding: 0 1; color: $foreground-muted; }
     #patch-row { height: 1fr; }
     #patch-grid { width: 1fr; }
-    #patch-column { width: 46; padding: 0 1 0 2; display: none; }
+    #patch-column { width: 38; padding: 0 1 0 2; display: none; }
     #patch-column Static { margin: 1 0 0 0; }
-    #patch-column #patch-cell { margin: 0; text-wrap: wrap; }
+    #patch-column #patch-cell { margin: 0; }
+    #patch-column #patch-cell, #patch-column #patch-notes { text-wrap: wrap; }
     #patch-strip { padding: 0 1; background: $surface; display: none; }
     PatchBody.-column #patch-column { display: block; }
     PatchBody.-strip #patch-strip { display: block; }
@@ -83,11 +85,11 @@ class PatchBody(Vertical):
             with Vertical(id="patch-column"):
                 yield Static(id="patch-cell")
                 yield Static(id="patch-best")
-                yield Static(id="patch-trust")
+                yield Static(id="patch-notes")
         with Vertical(id="patch-strip"):
             yield Static(id="patch-cell-line")
             yield Static(id="patch-best-line")
-            yield Static(id="patch-trust-line")
+            yield Static(id="patch-note-line")
 
     def on_resize(self, event: events.Resize) -> None:
         self._arrange()
@@ -175,13 +177,16 @@ class PatchBody(Vertical):
         if not self.is_attached or run.map(view.name, view.of) is None:
             return
         at, best = self.at, self.best
+        by_position = run.maps[view.name].kind == "position"
+        self.post_message(self.Pointed(at.column if by_position else None))
         if self.has_class("-column"):
             lines = inspector.lines(run, view.name, view.of, at)
             write(self, "#patch-cell", Content("\n").join(lines))
             write(self, "#patch-best", best_of.table(run, best, at, view.name))
-            write(self, "#patch-trust", best_of.trust_line(run, view.name))
+            write(self, "#patch-notes", Content("\n").join(notes(run, view.name, view.of)))
         else:
             write(self, "#patch-cell-line", inspector.line(run, view.name, view.of, at))
             write(self, "#patch-best-line", best_of.strip(run, best, at, view.name))
-            write(self, "#patch-trust-line", best_of.trust_line(run, view.name))
-            self.query_one("#patch-trust-line").display = exact.trust(run, view.name) is not None
+            said = notes(run, view.name, view.of)
+            write(self, "#patch-note-line", Content(" · ").join(said))
+            self.query_one("#patch-note-line").display = bool(said)

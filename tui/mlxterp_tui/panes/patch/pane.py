@@ -3,287 +3,49 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import ClassVar, cast
 
-from mlxterp_engine.experiments import (
-    AnyRequest,
-    BadInput,
-    Contract,
-    ModelCard,
-    Result,
-)
-from mlxterp_engine.experiments.alignment import Span, align
-from mlxterp_engine.experiments.request import Request
-from mlxterp_engine.worker.protocol import Tokenized
-from mlxterp_tui.amounts import price_in_words, seconds
+from mlxterp_engine.experiments import BadInput, Result
+from mlxterp_engine.experiments.substitutes import Substitutes
+from mlxterp_tui.draft import Draft
 from mlxterp_tui.keymap import bindings
-from mlxterp_tui.panes.pane import Ended, Pane
-from mlxterp_tui.panes.patch.aligned import AlignedRows
-from mlxterp_tui.panes.patch.aligned_text import Aligned, Answered
+from mlxterp_tui.panes.patch import inspector, onwards, text
+from mlxterp_tui.panes.patch.aligned_text import Answered, End, moved
+from mlxterp_tui.panes.patch.answers import checked
 from mlxterp_tui.panes.patch.body import PatchBody
-from mlxterp_tui.panes.patch.question import (
-    PatchQuestion,
-)
+from mlxterp_tui.panes.patch.maps import At
+from mlxterp_tui.panes.patch.onwards import Onwards
+from mlxterp_tui.panes.patch.question import TRACING, PatchQuestion
 from mlxterp_tui.panes.patch.run import PatchRun
-from mlxterp_tui.panes.patch.view import PatchView
-from mlxterp_tui.panes.patch.words import EMPTY, EXAMPLES, HELP, Example
+from mlxterp_tui.panes.patch.runs import PatchRuns
+from mlxterp_tui.panes.patch.sets import over_facts, over_pairs
+from mlxterp_tui.panes.patch.sites import Z_POS, of_block
+from mlxterp_tui.panes.patch.subject import text_at
+from mlxterp_tui.panes.patch.words import EXAMPLES, HELP, Example
 from mlxterp_tui.reporting import tells_errors
-from mlxterp_tui.session import Progress
-from mlxterp_tui.setting import Setting
-from mlxterp_tui.widgets.legend import Legend
+from mlxterp_tui.screens.reader import CopyWanted, Reader
 
-from textual import on
-from textual.app import ComposeResult
+from textual import on, work
 from textual.binding import BindingType
-from textual.widget import Widget
-from textual.widgets import Static
+from textual.content import Content
 
-if TYPE_CHECKING:
-    from mlxterp_tui.app import MlxterpApp
-
-LONG = 20.0  # seconds; a run that takes longer is asked for twice
-MOST_KEPT = 20  # runs that `u` goes back through
+LENS, PATTERN = "lens", "pattern"
 
 
-class PatchPane(Pane, can_focus=True):
-    """A question that is refused leaves the run on screen, and what it asked, as they were."""
+class PatchPane(PatchRuns, can_focus=True):
+    """Keys that change the question ask it at once where a run is on screen."""
 
     HELP_TITLE = "patching"
     HELP = HELP
-    takes_second = shows_tokens = True
-    runs_at_start = False
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("patch")]
-    DEFAULT_CSS = """
-    PatchPane { layout: vertical; height: 1fr; }
-    #patch-empty { width: 1fr; padding: 1 3; color: $text-muted; }
-    PatchPane.-filled #patch-empty { display: none; }
-    PatchPane.-filled PatchBody { display: block; }
-    """
-
-    app: MlxterpApp
 
     def __init__(self) -> None:
-        super().__init__(id="patch")
-        self.body = PatchBody()
-        self.rows = AlignedRows(id="patch-rows")
-        self.question = PatchQuestion()
-        self._heading = Legend(id="patch-legend")
-        self._next = PatchRun()
-        self._asked_by = PatchQuestion()  # what the run on screen answers
-        self._read: tuple[Tokenized, Tokenized] | None = None
-        self._span: Span | None = None
-        self._refusal = ""
-        self._offered: Request | None = None
-        self._tops: dict[Request, str] = {}
-        self._before: list[tuple[PatchRun, PatchQuestion]] = []
+        super().__init__()
+        self._draft: Draft = {}
+        self._lent: tuple[Onwards, tuple[str, str]] | None = None
 
-    def compose(self) -> ComposeResult:
-        yield self.rows
-        yield Static(EMPTY, id="patch-empty", markup=False)
-
-    def on_show(self) -> None:
-        """The rows here say what the strips above would say again."""
-        self.app.main.add_class("-own-tokens")
-        self.app.main.prompt.count_soon()
-
-    def on_hide(self) -> None:
-        self.app.main.remove_class("-own-tokens")
-
-    async def prepare(self) -> None:
-        if self.body.is_attached:
-            return
-        await self.mount(self.body)
-        if self.has_focus:
-            self.focus_contents()
-
-    @property
-    def heading(self) -> Widget:
-        return self._heading
-
-    @on(PatchBody.Scaled)
-    def _scaled(self, event: PatchBody.Scaled) -> None:
-        scale = event.scale
-        self._heading.set_scale(scale.title, scale.low, scale.high, log=scale.log, ramp=event.ramp)
-
-    @property
-    def run(self) -> PatchRun:
-        """What is on screen."""
-        return self.body.run
-
-    @property
-    def maps(self) -> Sequence[str]:  # type: ignore[override]
-        return self.run.names
-
-    @property
-    def view(self) -> PatchView:
-        return self.body.view
-
-    def focus_contents(self) -> None:
-        filled = self.body.is_attached and self.has_class("-filled")
-        self.screen.set_focus(self.body.grid if filled else self)
-
-    def recolour(self) -> None:
-        self.body.paint()
-
-    # The prompts.
-
-    def prompts_read(self, first: Tokenized, second: Tokenized) -> None:
-        if self._read is None or [one.ids for one in self._read] != [first.ids, second.ids]:
-            self._span, self._refusal = None, ""
-        self._read = first, second
-        self.draw_rows()
-
-    def draw_rows(self) -> None:
-        clean, corrupt = self._tokens
-        if not clean:
-            return
-        alignment = align(clean, corrupt)
-        subject = self._span or alignment.subject
-        self.rows.show(Aligned(alignment, subject, self._answers, says=self._refusal))
-
-    @property
-    def _tokens(self) -> tuple[Sequence[str], Sequence[str]]:
-        """As the model reads them; of the run on screen where nothing was read yet."""
-        if self._read is None:
-            return self.run.clean, self.run.corrupt
-        return self._read[0].tokens, self._read[1].tokens
-
-    @property
-    def _answers(self) -> tuple[Answered, ...]:
-        if not self.question.takes_two:
-            return ()
-        shown = self.run.request if self._shows_these_prompts else None
-        answer = getattr(shown, "answer", None) or self.question.answer
-        wrong = getattr(shown, "wrong", None) or self.question.wrong
-        return (Answered("answer", answer), Answered("wrong", wrong))
-
-    @property
-    def _shows_these_prompts(self) -> bool:
-        return self._tokens == (self.run.clean, self.run.corrupt)
-
-    # Asking.
-
-    def request(self, prompt: str, setting: Setting) -> AnyRequest:
-        return self.question.request(prompt, self.second_prompt, setting)
-
-    async def asked(self, prompt: str, setting: Setting) -> AnyRequest | None:
-        """With the answers that the model itself gives; a refusal, or a long run's price, is said
-        in place, and asked again what was priced is run."""
-        try:
-            question = await self._answered(prompt, setting)
-            request = question.request(prompt, self.second_prompt, setting)
-            price = await self.app.session.estimate(request)
-        except BadInput as error:
-            self._refuse(str(error))
-            return None
-        if price is not None and price.seconds > LONG and request != self._offered:
-            self._offered = request
-            self._refuse(f"This takes {price_in_words(price)}. Enter again, or r, runs it.")
-            return None
-        self._offered, self._refusal = None, ""
-        return request
-
-    def _refuse(self, sentence: str) -> None:
-        self._refusal = sentence
-        self.draw_rows()
-
-    async def _answered(self, prompt: str, setting: Setting) -> PatchQuestion:
-        """What is not named is the token that the model itself says next."""
-        question = self.question
-        if not question.takes_two or not self.second_prompt:
-            return question
-        answer = question.answer or await self._top(prompt, setting)
-        wrong = question.wrong or await self._top(self.second_prompt, setting)
-        if answer == wrong:
-            raise BadInput(
-                f"the model says {answer!r} after both prompts, so there is no answer to tell "
-                "apart; t names the answer and the wrong one"
-            )
-        return question.answering(answer, wrong)
-
-    async def _top(self, prompt: str, setting: Setting) -> str:
-        """The token that the model finds likeliest behind a prompt."""
-        from mlxterp_tui.panes.patch.likeliest import likeliest
-
-        return await likeliest(self.app.session, prompt, setting)
-
-    def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
-        """What was on screen stays there until the new run has something to show."""
-        self._next = PatchRun(request=request, state="waiting")
-
-    def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
-        self._next = self._next.with_parts(parts, card)
-        if self._next.names:
-            self._take(self._next)
-
-    def finish(self, result: Result) -> None:
-        self._take(self._next.finished(result))
-
-    def end(self, state: Ended, reason: str) -> None:
-        """What is on screen is what is asked from now on, where the new run came to nothing."""
-        if self._next.known:
-            self._take(self._next.ended(state, reason))
-        elif self.run.running:
-            self._take(self.run.ended(state, reason))
-        else:
-            self.question = self._asked_by
-        if state == "failed":
-            self._refuse(reason)
-
-    def _take(self, run: PatchRun) -> None:
-        """Look at another run, or at more of it: at the same place if it has it."""
-        assert run.request is not None
-        view = self.view
-        if run.request is not self.run.request:
-            self._keep()
-            self._asked_by = self.question
-            view = view.for_run(run)
-        self._next = run
-        self.add_class("-filled")
-        self.body.show(run, view if view.name in run.names else view.for_run(run))
-        self.draw_rows()
-        if self.has_focus:
-            self.focus_contents()
-        self.post_message(self.Changed())
-
-    def _keep(self) -> None:
-        """For `u`: the run that gives way, if there is anything in it."""
-        if self.run.known:
-            kept = (replace(self.run, recorded_as=self.recorded_as), self._asked_by)
-            self._before = [*self._before, kept][-MOST_KEPT:]
-
-    # What is taken away, and kept.
-
-    @property
-    def contracts(self) -> Mapping[str, Contract]:
-        return self.run.contracts
-
-    @property
-    def cost(self) -> str:
-        run = self.run
-        cells = f"{run.known} of {run.total} cells"
-        if run.result is not None:
-            return f"{run.total} cells · {seconds(run.result.meta.elapsed_s)}"
-        return f"{run.state}: {cells}" if run.state in ("cancelled", "failed") else ""
-
-    @property
-    def result(self) -> Result | None:
-        return self.run.result
-
-    def suggested_name(self) -> str:
-        return f"{self.run.experiment or 'patching'}-{self.view.name or 'empty'}"
-
-    # Keys.
-
-    @tells_errors
-    def _ask(self, change: Callable[[PatchQuestion], PatchQuestion]) -> None:
-        """Another question about the same prompts; asked at once where a run is on screen."""
-        self.question = change(self.question)
-        self.draw_rows()
-        if self.run.request is not None:
-            self.post_message(self.Wanted())
+    # Looking.
 
     def action_cycle_map(self, step: int) -> None:
         self.body.show(self.run, self.view.cycled(self.run, step))
@@ -294,6 +56,46 @@ class PatchPane(Pane, can_focus=True):
             there = ", ".join(self.run.names) or "none yet; Enter in the prompt runs"
             raise BadInput(f"there is no map {name!r}; there are: {there}")
         self.body.show(self.run, self.view.on_map(name))
+
+    @tells_errors
+    def action_step(self, step: int) -> None:
+        """Through the mean, its spread, and each pair or draw."""
+        if not self.run.members(self.view.name):
+            raise BadInput("this map is of one pair; :pairs ioi 20 patches a set of them")
+        self.body.show(self.run, self.view.stepped(self.run, step))
+
+    def action_best(self, step: int) -> None:
+        """To the next of the largest cells; from elsewhere to the largest."""
+        best = [one.at for one in self.body.best]
+        if best:
+            here = self.body.at
+            at = best.index(here) + step if here in best else 0
+            self.body.go_to(best[at % len(best)])
+
+    @on(PatchBody.Chosen)
+    def _chosen(self) -> None:
+        lines = inspector.lines(self.run, self.view.name, self.view.of, self.body.at)
+        self.app.push_screen(Reader("cell", Content("\n").join(lines)))
+
+    def action_copy_cell(self) -> None:
+        words = inspector.in_words(self.run, self.view.name, self.view.of, self.body.at)
+        self.post_message(CopyWanted(words + "\n"))
+
+    @tells_errors
+    def action_copy_table(self) -> None:
+        self.post_message(CopyWanted(text.table(self.run, self.view.name, self.view.of)))
+
+    # Asking something else.
+
+    @tells_errors
+    def _ask(self, change: Callable[[PatchQuestion], PatchQuestion]) -> None:
+        self._wonder(change(self.question))
+
+    def _wonder(self, question: PatchQuestion, at_once: bool = False) -> None:
+        self.question, self._refusal = question, ""
+        self.draw_rows()
+        if at_once or self.run.request is not None:
+            self.post_message(self.Wanted())
 
     def action_cycle_metric(self) -> None:
         self._ask(PatchQuestion.measuring_next)
@@ -310,53 +112,201 @@ class PatchPane(Pane, can_focus=True):
     def action_turn(self) -> None:
         self._ask(PatchQuestion.turned)
 
-    def action_best(self, step: int) -> None:
-        """To the next of the largest cells; from elsewhere to the largest."""
-        best = [one.at for one in self.body.best]
-        if best:
-            here = self.body.at
-            at = best.index(here) + step if here in best else 0
-            self.body.go_to(best[at % len(best)])
+    @tells_errors
+    def action_pairs(self, words: str) -> None:
+        self._wonder(over_pairs(self.question, words), at_once=True)
+
+    @tells_errors
+    def action_facts(self, words: str) -> None:
+        self._wonder(over_facts(self.question, words), at_once=True)
+
+    def action_subject(self, words: str) -> None:
+        self._ask(lambda question: question.by(TRACING).about(words))
+
+    def action_form(self) -> None:
+        from mlxterp_tui.screens.patching_form import PatchingForm
+
+        form = PatchingForm(
+            self.question, self.app.setting, self.price_of, self._keep_draft, self._draft
+        )
+        self.app.push_screen(form, self._filled)
+
+    def _keep_draft(self, draft: Draft) -> None:
+        self._draft = dict(draft)
+
+    def _filled(self, question: PatchQuestion | None) -> None:
+        if question is not None:
+            self._draft = {}
+            self._wonder(question, at_once=True)
+
+    @tells_errors
+    def action_undo(self) -> None:
+        self.back()
+
+    # The prompts and their answers.
 
     def action_type_answers(self) -> None:
         """On the `:` line, beginning with those there are."""
-        known = [f'"{answer.token or " "}"' for answer in self._answers]
-        self.app.main.call_later(self.app.main.action_begin, " ".join(["answers", *known]))
+        tokens = [one.token for one in self.rows.aligned.answers if one.role]
+        self._begin_answers(*(token or " " for token in tokens))
+
+    def _begin_answers(self, *tokens: str) -> None:
+        words = " ".join(["answers", *(f'"{token}"' for token in tokens)])
+        self.app.main.call_later(self.app.main.action_begin, words)
 
     @tells_errors
     def action_answers(self, words: str) -> None:
-        self.question = self.question.answering(*answers_from(words))
-        self._refusal = ""
-        self.draw_rows()
-        if self.second_prompt:
-            self.post_message(self.Wanted())
+        self._check_answers(*answers_from(words))
+
+    @work(group="answers", exclusive=True)
+    async def _check_answers(self, answer: str | None, wrong: str | None) -> None:
+        """Each has to be one token of the model: what is not, is said in place, and its first
+        token offered."""
+        found = [
+            await self._checked(Answered(role, token))
+            for role, token in (("answer", answer), ("wrong", wrong))
+            if token is not None
+        ]
+        faults = [one.fault for one in found if one.fault]
+        if faults:
+            self._refuse(" ".join(faults))
+            self._begin_answers(*(one.offered or one.token or " " for one in found))
+        else:
+            self._wonder(self.question.answering(answer, wrong))
+            for hint in filter(None, (one.hint for one in found)):
+                self.app.tell(hint)
+
+    async def _checked(self, answer: Answered) -> Answered:
+        read = await self.app.session.pieces(answer.token or "")
+        return checked(answer, read.tokens, self.app.main.prompt.text)
 
     async def action_corrupt(self) -> None:
         """The second prompt: opened where there is none, beginning as the first."""
         main = self.app.main
         await main.prompt.open_second(main.prompt.text)
 
+    def action_span(self, end: End, by: int) -> None:
+        """Move one end of what is marked."""
+        if self.marked is not None:
+            self.span = moved(self.marked, end, by, len(self.tokens))
+            self.question = self.question.about(None)
+            self.draw_rows()
+
+    @tells_errors
+    def action_substitutes(self) -> None:
+        """Other words for what is marked, to choose from: the chosen prompt is the corrupt one."""
+        from mlxterp_tui.screens.substitutes import SubstitutePicker
+
+        span, setting = self.marked, self.app.setting
+        if span is None:
+            raise BadInput("there is no prompt yet whose words could be replaced; i types one")
+        request = Substitutes(
+            prompt=self.app.main.prompt.text,
+            span=list(span),
+            **setting.request_fields(),  # type: ignore[arg-type]
+        )
+
+        async def ask() -> Result:
+            session = self.app.session
+            job = await session.glance(request)
+            return cast(Result, await session.follow(job, lambda parts: None))
+
+        picker = SubstitutePicker(text_at(self.tokens, span), span[1] - span[0], ask)
+        self.app.push_screen(picker, self._replaced)
+
+    def _replaced(self, prompt: str | None) -> None:
+        if prompt is not None:
+            self.app.main.prompt.place_second(prompt)
+            self.app.main.prompt.count_soon()
+
     async def action_example(self) -> None:
         """A pair that the model reads as equally many tokens, in both prompts, and its map."""
-        main = self.app.main
         example = await self._fitting_example()
         self.question = PatchQuestion().answering(example.answer, example.wrong)
-        main.prompt.text = example.clean
-        if main.prompt.second is None:
-            await main.prompt.open_second(example.corrupt, typing=False)
-        main.prompt.place_second(example.corrupt)
-        main.ask_prompt()
+        await self._place(example.clean, example.corrupt)
+        self.app.main.ask_prompt()
 
     async def _fitting_example(self) -> Example:
         setting = self.app.setting
         for example in EXAMPLES:
             read = [
-                await self.app.session.tokenize(text, setting.bos, setting.chat)
-                for text in (example.clean, example.corrupt)
+                await self.app.session.tokenize(prompt, setting.bos, setting.chat)
+                for prompt in (example.clean, example.corrupt)
             ]
             if len(read[0].ids) == len(read[1].ids):
                 return example
         return EXAMPLES[0]
+
+    async def _place(self, first: str, second: str) -> None:
+        prompt = self.app.main.prompt
+        prompt.text = first
+        await prompt.open_second(second, typing=False)
+        prompt.place_second(second)
+
+    # From a cell onwards.
+
+    @property
+    def _cell(self) -> tuple[PatchRun, str, At]:
+        return self.run, self.view.name, self.body.at
+
+    @tells_errors
+    def action_heads(self) -> None:
+        """The heads of the cursor's block, position by position."""
+        onwards.pair_of(self.run)
+        block = onwards.block_at(*self._cell)
+        asked = self.question.by("activation")
+        asked = asked.with_options(sites=["z"], by_position=True, layers=[block], pairs=None)
+        self.body.view = self.view.on_map(of_block(Z_POS, block))
+        self._wonder(asked, at_once=True)
+
+    @tells_errors
+    def action_pattern(self) -> None:
+        """What the heads of the cursor's block read, in the clean prompt."""
+        main = self.app.main
+        block, head = onwards.block_at(*self._cell), onwards.query_head(*self._cell)
+        main.action_show_pane(PATTERN)
+        main.pane.look(block, head)  # type: ignore[attr-defined]
+        main.ask_prompt()
+
+    @tells_errors
+    def action_lens(self) -> None:
+        """The patched run of the cursor's cell, through the lens."""
+        self._go_on(onwards.patched(*self._cell))
+
+    @tells_errors
+    def action_ablate(self) -> None:
+        """The clean run with the cursor's place set to zero, through the lens."""
+        self._go_on(onwards.zeroed(*self._cell))
+
+    @work(group="onwards", exclusive=True)
+    async def _go_on(self, there: Onwards) -> None:
+        """Its edits are the lens's: u takes them back there."""
+        main = self.app.main
+        self._lent = there, onwards.pair_of(self.run)
+        main.action_show_pane(LENS)
+        lens = main.pane
+        lens.question = lens.question.edited(there.edits).following(self.question.answer)  # type: ignore[attr-defined]
+        await self._place(there.prompt, there.second)
+        self.app.tell(f"in the lens: {there.edits}; u takes it back, 2 comes back here")
+        main.ask_prompt()
+
+    def on_show(self) -> None:
+        """Prompts that were lent to the lens, and are still as it got them, come back."""
+        prompt = self.app.main.prompt
+        if self._lent is not None:
+            there, pair = self._lent
+            if (prompt.text, prompt.second) == (there.prompt, there.second):
+                self.call_later(self._place, *pair)
+            self._lent = None
+        super().on_show()
+
+    @tells_errors
+    def action_steer(self) -> None:
+        """The `:` line, begun with a vector to add at the cursor's site, in the lens."""
+        site = onwards.site(*self._cell)
+        main = self.app.main
+        main.action_show_pane(LENS)
+        main.call_later(main.action_begin, f"edit {site}=add:")
 
 
 def answers_from(words: str) -> tuple[str | None, str | None]:
