@@ -8,7 +8,7 @@ from typing import Any
 
 from mlxterp_engine.experiments import Array, Result
 from mlxterp_tui.exports.lens_labels import row_labels, which_lens
-from mlxterp_tui.exports.patching_figure import patching_figure
+from mlxterp_tui.exports.patching_figure import patching_summary
 from mlxterp_tui.widgets.token_text import legible
 
 import msgspec
@@ -137,9 +137,10 @@ def _arrays(result: Result) -> str:
 _BODIES = {
     "logit-lens": _layers,
     "tuned-lens": _layers,
-    "activation-patching": patching_figure,
-    "attribution-patching": patching_figure,
-    "path-patching": patching_figure,
+    "activation-patching": patching_summary,
+    "attribution-patching": patching_summary,
+    "path-patching": patching_summary,
+    "causal-tracing": patching_summary,
     "generate": _written,
     "patchscope": _read_out,
     "attention": _patterns,

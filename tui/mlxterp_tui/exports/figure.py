@@ -97,6 +97,7 @@ FIGURES: Mapping[str, Callable[[Result], str]] = {
     "activation-patching": patching_figure,
     "attribution-patching": patching_figure,
     "path-patching": patching_figure,
+    "causal-tracing": patching_figure,
     "generate": generated_figure,
     "patchscope": patchscope_figure,
 }

@@ -1,72 +1,137 @@
-"""Patching as text: both prompts as they align, the ends of the scale, each map's largest cells."""
+"""Patching as text: what was asked, both ends, the largest cells, and every map in digits."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from mlxterp_engine.experiments import Result
-from mlxterp_engine.experiments.patching import BY_POSITION, SITES
 from mlxterp_tui.exports.columns import columns
 from mlxterp_tui.exports.escaping import quoted
+from mlxterp_tui.exports.patching_panels import Panel, drawn_maps, panels, run_of, silent
+from mlxterp_tui.panes.patch.best import Best, best_cells, digits, trust_line
+from mlxterp_tui.panes.patch.maps import PatchMap
+from mlxterp_tui.panes.patch.places import block_of, head_of, position_of
+from mlxterp_tui.panes.patch.run import PatchRun
+from mlxterp_tui.panes.patch.text import ends_words, heading, which
+from mlxterp_tui.widgets.cell_painter import Cell
+from mlxterp_tui.widgets.token_text import fit
 
+WIDTH = 100
 MOST = 5  # cells of each map
-MAPS = (*SITES, "z_pos", "effect")
+FAILED, NOTHING, ABSENT = "×", "·", ""
 
 
 def patching_figure(result: Result) -> str:
-    """Lines of text; effects are shares of the distance between the two ends."""
-    return "\n".join([*_heading(result), "", columns(list(_rows(result)), right=(1, 3))])
+    """`patching_summary`, and every map in digits; `·` is exactly 0, `×` failed."""
+    run = run_of(result)
+    maps = drawn_maps(run)
+    left = len(run.maps) - len(maps)
+    more = [f"and {left} more maps, which csv and npz hold"] if left else []
+    return "\n\n".join([_summary(run), *(_drawn(run, found) for found in maps), *more])
 
 
-def _heading(result: Result) -> Iterator[str]:
-    experiment = result.meta.experiment
-    if "clean_metric" not in result.arrays:
-        return
-    clean, corrupt = (result.arrays[f"{name}_metric"].tolist() for name in ("clean", "corrupt"))
-    a, b = result.meta.tokens
-    differing = [(at, x, y) for at, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
-    ends = (0, 1) if experiment.get("direction") == "noise" else (1, 0)
-    words = f"{clean:.4g} clean ({ends[0]}), {corrupt:.4g} corrupt ({ends[1]})"
-    yield f"{experiment['metric']}: {words}"
-    yield "; ".join(f"{at}: {quoted(x)} against {quoted(y)}" for at, x, y in differing)
+def patching_summary(result: Result) -> str:
+    """What was asked and measured, and the largest cells of each map."""
+    return _summary(run_of(result))
 
 
-def _rows(result: Result) -> Iterator[list[str]]:
-    yield ["map", "block", "at", "effect"]
-    tokens = result.meta.tokens[0] if result.meta.tokens else []
-    for name in MAPS:
-        if name not in result.arrays:
-            continue
-        for index, effect in largest(result.arrays[name].tolist()):
-            block = str(_block(result, name, index))
-            yield [name, block, _at(name, index, tokens), f"{effect:.3f}"]
+def _summary(run: PatchRun) -> str:
+    return "\n".join([*_heading(run), "", columns(list(_largest(run)), right=(1, 3, 4, 5))])
 
 
-def largest(values: Any) -> list[tuple[tuple[int, ...], float]]:
-    """The cells of a nested list that are largest by their size, with where they stand."""
-    found = [(index, value) for index, value in _cells(values, ()) if not math.isnan(value)]
-    return sorted(found, key=lambda cell: -abs(cell[1]))[:MOST]
+def _heading(run: PatchRun) -> Iterator[str]:
+    yield asked_words(run)
+    if run.ends is not None:
+        yield ends_words(run)
+    if run.differing:
+        yield differing_words(run)
+    for name in run.names:
+        if trusted := trust_line(run, name).plain:
+            yield f"{name}: {trusted}"
 
 
-def _cells(values: Any, index: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], float]]:
-    if not isinstance(values, list):
-        yield index, values
-        return
-    for at, inner in enumerate(values):
-        yield from _cells(inner, (*index, at))
+def differing_words(run: PatchRun) -> str:
+    """Where the prompts' tokens differ."""
+    return "; ".join(
+        f"{at}: {quoted(run.clean[at])} against {quoted(run.corrupt[at])}" for at in run.differing
+    )
 
 
-def _block(result: Result, name: str, index: tuple[int, ...]) -> int:
-    return result.arrays["z_pos_layers"].tolist()[index[0]] if name == "z_pos" else index[0]
+def asked_words(run: PatchRun) -> str:
+    """`mean of 20 pairs · denoise · logit difference …`: what all maps have in common."""
+    if not run.names:
+        return ""
+    name = run.names[0]
+    of = which(run, name, "mean")
+    words = heading(run, name).removeprefix(f"{of}{name} · ")
+    return f"{of.removesuffix(' of ')} · {words}" if of and not run.is_tracing else words
 
 
-def _at(name: str, index: tuple[int, ...], tokens: list[str]) -> str:
-    position = index[1]
-    token = f"{position} {quoted(tokens[position])}" if position < len(tokens) else str(position)
-    if name in BY_POSITION:
-        return token
-    if name == "z_pos":
-        return f"head {index[2]} at {token}"
-    return f"group {index[1]}" if name in "kv" else f"head {index[1]}"
+def _largest(run: PatchRun) -> Iterator[list[str]]:
+    """A row a cell; columns that no run of this kind has are left out."""
+    rows = [_row(run, best) for name in run.names for best in best_cells(run, name, count=MOST)]
+    titles = ["map", "block", "at", _measure(run), "patched", "± sd"]
+    known = [at for at, _ in enumerate(titles) if at < 4 or any(row[at] for row in rows)]
+    return ([row[at] for at in known] for row in [titles, *rows])
+
+
+def _measure(run: PatchRun) -> str:
+    if run.is_tracing:
+        return "p(answer)"
+    return "estimate" if run.experiment == "attribution-patching" else "effect"
+
+
+def _row(run: PatchRun, best: Best) -> list[str]:
+    found = run.maps[best.name]
+    spread = run.spread_at(best.name, best.at)
+    return [
+        best.name,
+        str(block_of(found, best.at)),
+        _where(run, best),
+        digits(best.value, found.measure),
+        digits(best.exact.effect, "effect") if best.exact else "",
+        "" if spread is None or math.isnan(spread) else digits(spread, "spread"),
+    ]
+
+
+def _where(run: PatchRun, best: Best) -> str:
+    found = run.maps[best.name]
+    position, head = position_of(found, best.at), head_of(found, best.at)
+    words = []
+    if head is not None:
+        words.append(f"{'group' if found.kind == 'group' else 'head'} {head}")
+    if position is not None:
+        token = f" {quoted(run.clean[position])}" if position < len(run.clean) else ""
+        words.append(f"{position}{token}")
+    return " at ".join(words) or found.columns[best.at.column]
+
+
+def _drawn(run: PatchRun, found: PatchMap) -> str:
+    parts = list(panels(run, found, WIDTH))
+    before = silent(run, found)
+    note = f" (before position {before} nothing differs)" if before else ""
+    return "\n\n".join(
+        ["\n".join([": ".join(parts[0].title) + note, *_lines(parts[0])])]
+        + ["\n".join(_lines(panel)) for panel in parts[1:]]
+    )
+
+
+def _lines(panel: Panel) -> Iterator[str]:
+    for lead, labels in panel.head:
+        yield _line(panel, lead, labels)
+    for label, cells in panel.rows():
+        yield _line(panel, label, [_text(cell) for cell in cells])
+
+
+def _line(panel: Panel, label: str, cells: list[str]) -> str:
+    width = panel.cell_width
+    return (panel.label(label) + "".join(fit(f" {text}", width) for text in cells)).rstrip()
+
+
+def _text(cell: Cell) -> str:
+    if cell.level is None:
+        return ABSENT
+    if math.isnan(cell.level):
+        return FAILED
+    return NOTHING if cell.text == "0" else cell.text

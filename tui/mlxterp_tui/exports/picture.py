@@ -1,4 +1,5 @@
-"""A run as SVG: its pane as the screen would show it, or its figure where it has no pane."""
+"""A run as SVG: its pane as the screen would show it, all its maps, or its figure where it has
+neither."""
 
 from __future__ import annotations
 
@@ -24,9 +25,15 @@ SIZE = Size(120, 40)
 
 def svg(stored: Stored, size: Size = SIZE) -> str:
     """The same run and size give the same picture. Not for a running event loop."""
-    from mlxterp_tui.panes.registry import pane_showing
+    from mlxterp_tui.panes.registry import PATCHINGS, pane_showing
 
-    if pane_showing(stored.record.request["name"]) is None:
+    experiment = stored.record.request["name"]
+    if experiment in PATCHINGS and stored.result is not None:
+        from mlxterp_tui.exports.patching_picture import patching_svg
+
+        words = escaped(title(stored.record))
+        return keeping_spaces(patching_svg(stored.result, size.columns, words))
+    if pane_showing(experiment) is None:
         return keeping_spaces(_of_text(stored, size.columns))
     from mlxterp_tui.exports.still import still
 
