@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.alignment import align
-from mlxterp_tui.panes.patch import sets
+from mlxterp_tui.panes.patch import prompts, sets
 from mlxterp_tui.panes.patch.aligned_text import (
     Aligned,
     Answered,
@@ -18,8 +18,11 @@ from mlxterp_tui.panes.patch.aligned_text import (
 )
 from mlxterp_tui.panes.patch.answers import checked
 from mlxterp_tui.panes.patch.question import PatchQuestion
+from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.subject import chosen, proposed, span_of, text_at
 
+import made_patching as made
+import msgspec
 import pytest
 
 CLEAN = ["When", " Mary", " and", " John", ",", " John", " gave"]
@@ -224,3 +227,60 @@ class TestSets:
     def test_a_mistyped_line_is_refused_in_words(self, words, said):
         with pytest.raises(BadInput, match=said):
             sets.over_pairs(PatchQuestion(), words)
+
+
+def seen(question: PatchQuestion, run: PatchRun | None = None, **changed) -> Aligned:
+    """What the rows show of the made prompts."""
+    alignment = align(made.CLEAN, changed.pop("corrupt", made.CORRUPT))
+    return prompts.shown(question, run or PatchRun(), alignment, (1, 2), **changed)
+
+
+def roles(aligned: Aligned) -> list[tuple[str, str | None, str]]:
+    return [(one.role, one.token, one.figure) for one in aligned.answers]
+
+
+class TestRowsOfAQuestion:
+    def test_answers_that_nobody_named_are_not_known_before_the_run(self):
+        assert roles(seen(PatchQuestion())) == [("answer", None, ""), ("wrong", None, "")]
+
+    def test_beside_each_prompt_stands_the_metric_of_its_run(self):
+        shown = seen(PatchQuestion(), made.begun())
+        assert roles(shown) == [("answer", " a", "LD 6.00"), ("wrong", " b", "LD −4.00")]
+
+    def test_under_another_metric_nothing_is_said_of_what_the_run_measured(self):
+        shown = seen(PatchQuestion(metric="prob"), made.begun())
+        assert roles(shown) == [("answer", " a", ""), ("", "", "")]
+        assert roles(seen(PatchQuestion(metric="kl"), made.begun())) == []
+
+    def test_of_other_prompts_the_map_tells_nothing_and_that_is_said(self):
+        shown = seen(PatchQuestion(), made.begun(), corrupt=["The", " cow", " sat"])
+        assert roles(shown) == [("answer", None, ""), ("wrong", None, "")]
+        assert "the map is of other prompts, Enter runs these" in marks_in_words(shown)
+        assert "other prompts" not in marks_in_words(seen(PatchQuestion()))
+
+    def test_a_set_takes_the_place_of_the_prompts(self):
+        asked = sets.over_pairs(PatchQuestion(answer=" a"), "ioi 20")
+        shown = seen(asked, corrupt=())
+        assert shown.answers == ()
+        assert in_words(shown) == (
+            "The question is about a set, pairs of ioi, and not about these prompts; "
+            ":pairs off comes back to them."
+        )
+
+    def test_causal_tracing_shows_its_noise_and_both_probabilities(self):
+        ends = msgspec.structs.replace(made.ENDS, clean_metric=0.5, corrupt_metric=0.125)
+        run = PatchRun(made.traced()).with_parts([made.STARTED, ends], made.CARD)
+        asked = PatchQuestion(method="tracing").with_options(noise=2.5, samples=1)
+        shown = seen(asked, run)
+        assert shown.noise == "noise of 2.5σ, 1 draw"
+        assert roles(shown) == [("answer", " a", "p 0.50"), ("", "", "p 0.12")]
+
+    def test_a_subject_that_stands_twice_is_the_first_for_causal_tracing(self):
+        tokens = ["Mary", " met", " Mary"]
+        asked = PatchQuestion(method="tracing")
+        shown = prompts.shown(asked, PatchRun(), align(tokens, ()), (2, 3))
+        assert in_words(shown).startswith("'Mary' stands at position 0 first")
+        assert in_words(prompts.shown(asked, PatchRun(), align(tokens, ()), (0, 1))) == ""
+
+    def test_what_was_refused_is_said_whatever_else_is_the_matter(self):
+        assert in_words(seen(PatchQuestion(), says="No model is open.")) == "No model is open."

@@ -282,10 +282,12 @@ class AlignedRows(Widget):
         return self.aligned.answers[:2]
 
     def _answer_text(self, answer: Answered) -> str:
-        token = "· · ·" if answer.token is None else quoted(answer.token)
-        tokens = max((len(quoted(a.token or "")) for a in self._shown_answers), default=0)
-        words = f"{token.ljust(tokens)} {answer.figure}".rstrip()
-        return f"{answer.role:<6} {words}" if self.size.width >= ROOM_FOR_WORDS else words
+        shown = self._shown_answers
+        tokens = max(cell_len(_token(one)) for one in shown)
+        words = f"{fit(_token(answer), tokens)} {answer.figure}".rstrip()
+        if self.size.width < ROOM_FOR_WORDS:
+            return words
+        return f"{answer.role:<{max(len(one.role) for one in shown)}} {words}"
 
     def _answer(self, y: int) -> list[Strip]:
         if y >= len(self._shown_answers):
@@ -313,6 +315,10 @@ class AlignedRows(Widget):
 
     def _ascii(self, text: str) -> str:
         return "".join(_MARKS.get(sign, sign) for sign in text) if self._plain else text
+
+
+def _token(answer: Answered) -> str:
+    return "· · ·" if answer.token is None else quoted(answer.token) if answer.token else ""
 
 
 def _write(drawn: list[str], at: int, text: str) -> None:

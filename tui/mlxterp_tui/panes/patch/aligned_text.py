@@ -23,7 +23,8 @@ MISSING = "╌"
 
 @dataclass(frozen=True)
 class Answered:
-    """A token that the metric is about. role: answer or wrong. token: None where none is asked.
+    """A token that the metric is about. role: answer or wrong. token: None where none is known
+    yet, "" where there is none.
 
     figure: what the metric's ends say of it, `LD 6.11`. fault: why it can't be used, hint: what
     may be meant instead; sentences. offered: a token to take in its place.
@@ -43,7 +44,8 @@ class Aligned:
 
     subject: which of the clean prompt's tokens; None for none. noise: of causal tracing, what is
     added to the subject's embeddings, in words; the second row then is the same prompt under it.
-    says: a sentence that matters more than what the rows say of themselves.
+    says: a sentence that matters more than what the rows say of themselves. note: a few words
+    behind the key to the marks.
     """
 
     alignment: Alignment
@@ -51,6 +53,7 @@ class Aligned:
     answers: tuple[Answered, ...] = ()
     noise: str = ""
     says: str = ""
+    note: str = ""
 
     @property
     def is_pair(self) -> bool:
@@ -185,6 +188,8 @@ def marks_in_words(aligned: Aligned) -> str:
         first, last = aligned.subject
         at = f"{first}" if last - first == 1 else f"{first} to {last - 1}"
         words.append(f"└┘ subject {at}")
+    if aligned.note:
+        words.append(aligned.note)
     return " · ".join(words)
 
 

@@ -17,8 +17,8 @@ __all__ = ["chosen", "moved", "proposed", "span_of", "text_at"]
 def chosen(alignment: Alignment) -> Span | None:
     """What is marked while nobody has marked anything: what differs, or else what looks like a
     name. None where there are no tokens."""
-    first, last = (alignment.corrupt and alignment.subject) or (0, 0)
-    return (first, last) if first < last else proposed(alignment.clean)
+    span = alignment.subject if alignment.corrupt else None
+    return span if span is not None and span[0] < span[1] else proposed(alignment.clean)
 
 
 def proposed(tokens: Sequence[str]) -> Span | None:
