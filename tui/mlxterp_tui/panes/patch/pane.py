@@ -42,7 +42,7 @@ class PatchPane(PatchRuns, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self._draft: Draft = {}
+        self._left: tuple[PatchQuestion, Draft] | None = None  # a form, and what it was about
         self._lent: tuple[Onwards, tuple[str, str]] | None = None
 
     # Looking.
@@ -126,17 +126,20 @@ class PatchPane(PatchRuns, can_focus=True):
     def action_form(self) -> None:
         from mlxterp_tui.screens.patching_form import PatchingForm
 
-        form = PatchingForm(
-            self.question, self.app.setting, self.price_of, self._keep_draft, self._draft
-        )
+        about, draft = self._left or (None, {})
+        typed = draft if about == self.question else {}
+        form = PatchingForm(self.question, self.app.setting, self.price_of, self._leave_form, typed)
         self.app.push_screen(form, self._filled)
 
-    def _keep_draft(self, draft: Draft) -> None:
-        self._draft = dict(draft)
+    def _leave_form(self, draft: Draft) -> None:
+        """What was typed is there again while nothing else is asked."""
+        self._left = self.question, dict(draft)
 
     def _filled(self, question: PatchQuestion | None) -> None:
         if question is not None:
-            self._draft = {}
+            self._left = None
+            named = (question.answer, question.wrong)
+            self.named_by_hand |= named != (self.question.answer, self.question.wrong)
             self._wonder(question, at_once=True)
 
     @tells_errors
@@ -172,6 +175,7 @@ class PatchPane(PatchRuns, can_focus=True):
             self._refuse(" ".join(faults))
             self._begin_answers(*(one.offered or one.token or " " for one in found))
         else:
+            self.named_by_hand = answer is not None
             self._wonder(self.question.answering(answer, wrong))
             for hint in filter(None, (one.hint for one in found)):
                 self.app.tell(hint)
@@ -222,6 +226,7 @@ class PatchPane(PatchRuns, can_focus=True):
     async def action_example(self) -> None:
         """A pair that the model reads as equally many tokens, in both prompts, and its map."""
         example = await self._fitting_example()
+        self.named_by_hand = False
         self.question = PatchQuestion().answering(example.answer, example.wrong)
         await self._place(example.clean, example.corrupt)
         self.app.main.ask_prompt()
