@@ -116,6 +116,26 @@ def test_without_json_and_out_a_short_table_is_printed(home):
     assert "lens_last_row" in out
 
 
+def test_a_causal_trace_adds_the_noise_of_a_file(home, tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.3, (2, 1, 128))  # the token " day"
+    np.savez(tmp_path / "noise.npz", noise=noise)
+    words = ["run", "causal-tracing", "--model", "glass-tiny", "--prompt", "One day the cat"]
+    words += ["--subject", "day", "--noise-file", str(tmp_path / "noise.npz")]
+    status, out, err = cli(*words, "--window", "2", "--window-rule", "paper", "--json")
+    assert status == 0, err
+    traced = json.loads(out)
+    layers, tokens = 4, len(traced["meta"]["tokens"][0])
+    for name in ("hidden", "mlp", "attn"):
+        assert np.shape(traced[name]) == (layers, tokens)
+        assert np.shape(traced[f"{name}_samples"]) == (2, layers, tokens)
+        assert np.allclose(traced[name], np.mean(traced[f"{name}_samples"], axis=0), atol=1e-6)
+    assert traced["p_clean"] > traced["p_corrupt"]
+    assert traced["hidden"][-1][-1] == pytest.approx(traced["p_clean"], abs=1e-6)
+    assert traced["windows"] == [[0, 2], [1, 3], [2, 4], [3, 4]]
+    assert refusal(*words, "--samples", "3").endswith("holds noise of 2; leave samples out")
+    assert "does not stand in the prompt" in refusal(*words[:-4], "--subject", "dog")
+
+
 def test_arrays_go_to_the_file_asked_for_as_they_go_to_json(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, out, err = cli(*glass("--json", "--out", "lens.npz", "--top-k", "3"))
