@@ -47,7 +47,7 @@ class Size(NamedTuple):
     samples: int
 
 
-FULL = Size(facts=30, samples=3)
+FULL = Size(facts=30, samples=2)
 FAST = Size(facts=6, samples=1)
 
 
@@ -154,8 +154,8 @@ def figures_of(
         levels=arrays["noise_level"],
         by_level=p_clean.mean() - arrays["p_corrupt_by_level"],
         argmax=arrays["hidden_argmax_place"],
-        several=np.diff(arrays["fact_subject"], axis=1)[:, 0] > 1,
-        later=arrays["fact_subject"][:, 0] > 0,
+        several=np.diff(arrays["fact_subject_span"], axis=1)[:, 0] > 1,
+        later=arrays["fact_subject_span"][:, 0] > 0,
         sigma=float(arrays["sigma"]),
         window=technique.window_of(request, blocks),
     )

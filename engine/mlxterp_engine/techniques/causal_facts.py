@@ -209,14 +209,13 @@ def _strings(request: CausalTracing, chosen: Sorted, done: Gathered) -> dict[str
 
 
 def _headline(request: CausalTracing, chosen: Sorted, done: Gathered) -> str:
-    """How many facts and which were left out, both ends, and the largest mean effect."""
+    """How many facts and which were left out, both ends, and the largest mean effects."""
     left_out = f" ({chosen.left_out})" if chosen.left_out else ""
     total = done.total_effect(request.seed)
-    ends = f"p {done.p_clean.mean():.3f} clean, {done.p_corrupt.mean():.3f} under noise"
-    within = f" [{total.low:.3f}, {total.high:.3f}]" if len(done.facts) > 1 else ""
+    within = f" [{total.low:.2f}, {total.high:.2f}]" if len(done.facts) > 1 else ""
     return (
-        f"{len(done.facts)} known facts{left_out}: {ends}, total effect {total.value:.3f}{within}; "
-        f"{_most(done)}"
+        f"{len(done.facts)} known facts{left_out}: p {done.p_clean.mean():.2f} clean, "
+        f"{done.p_corrupt.mean():.2f} under noise, effect {total.value:.2f}{within}; {_most(done)}"
     )
 
 
@@ -224,11 +223,11 @@ def _most(done: Gathered) -> str:
     """Of each map the largest mean effect at the last subject token, which the paper is about."""
     found = {name: done.mean(name)[:, LAST_SUBJECT] for name in done.effects}
     words = [
-        f"{name} {np.nanmax(mean):.3f} (block {np.nanargmax(mean)})"
+        f"{name} {np.nanmax(mean):+.2f} (block {np.nanargmax(mean)})"
         for name, mean in found.items()
         if np.isfinite(mean).any()
     ]
-    return f"at the last subject token at most: {', '.join(words) or 'nothing known'}"
+    return f"last subject token: {', '.join(words) or 'nothing known'}"
 
 
 def _figures(request: CausalTracing, chosen: Sorted, done: Gathered) -> dict[str, float]:

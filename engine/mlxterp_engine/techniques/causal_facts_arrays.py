@@ -91,9 +91,9 @@ class Gathered:
         """What each fact's positions are; int32."""
         spans = [span_of(fact) for fact in self.facts]
         return {
-            "fact_subject": np.array([span[:2] for span in spans], np.int32),
+            "fact_subject_span": np.array([span[:2] for span in spans], np.int32),
             "fact_tokens": np.array([span.tokens for span in spans], np.int32),
-            "fact_answer": np.array([fact.question.answer for fact in self.facts], np.int32),
+            "fact_answer_id": np.array([fact.question.answer for fact in self.facts], np.int32),
             "bucket_tokens": np.array([counts_of(span) for span in spans], np.int32),
         }
 

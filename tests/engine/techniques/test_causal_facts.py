@@ -75,10 +75,10 @@ def test_what_was_left_out_is_counted_and_named(found):
 
 def test_which_facts_they_were_is_kept_with_the_arrays(tiny, found):
     assert ["".join(tokens) for tokens in found.meta.tokens] == KNOWN
-    spans = zip(found.meta.tokens, found.arrays["fact_subject"], strict=True)
+    spans = zip(found.meta.tokens, found.arrays["fact_subject_span"], strict=True)
     subjects = ["".join(tokens[a:b]).strip() for tokens, (a, b) in spans]
     assert subjects == found.strings["fact_subject"]
-    answers = tiny.tokens.strings(found.arrays["fact_answer"].tolist())
+    answers = tiny.tokens.strings(found.arrays["fact_answer_id"].tolist())
     assert answers == found.strings["fact_answer"]
 
 
@@ -197,7 +197,7 @@ def test_sigma_from_subjects_is_that_of_all_known_facts_subjects_together(tiny, 
     found = run(request(tiny_facts, sigma_from="subjects", samples=1, count=3), tiny, log=False)
     tokens = [tiny.encode(text)[a:b] for text, a, b in
               [("The Queen of", 1, 2), ("the King and the Queen of", 0, 2),
-               ("Then said the March", *found.arrays["fact_subject"][2])]]  # fmt: skip
+               ("Then said the March", *found.arrays["fact_subject_span"][2])]]  # fmt: skip
     together = [i for ids in tokens for i in ids]
     assert found.arrays["sigma"] == pytest.approx(sigma_of(tiny, together), rel=1e-6)
 
