@@ -361,7 +361,7 @@ def test_the_largest_traced_cells_are_those_that_win_most_over_noise():
         "position 2 ' sat', hidden state",
         "",
         "p(' a')           0.0400",
-        "indirect effect   −0.0600 (p − p with noise)",
+        "indirect effect   −0.0600",
     ]
 
 

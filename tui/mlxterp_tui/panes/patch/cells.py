@@ -73,5 +73,4 @@ def cell(found: PatchMap, at: At, value: Value, colours: ColourScale) -> Cell:
         return UNKNOWN
     if math.isnan(value):
         return Cell("", math.nan)
-    size = abs(value) / colours.high if colours.diverging else None
-    return Cell(in_cell(value, found.measure), colours.level(value), size)
+    return Cell(in_cell(value, found.measure), colours.level(value), colours.size(value))

@@ -10,7 +10,6 @@ from mlxterp_tui.panes.patch.exact import exact_at
 from mlxterp_tui.panes.patch.maps import At, PatchMap
 from mlxterp_tui.panes.patch.places import address, head_of, position_of, tokens_there
 from mlxterp_tui.panes.patch.run import Of, PatchRun
-from mlxterp_tui.panes.patch.scale import MINUS
 from mlxterp_tui.panes.patch.sites import shown
 from mlxterp_tui.panes.patch.text import measured, member_word, raw, window_at
 
@@ -171,8 +170,7 @@ def _won(run: PatchRun, value: float) -> list[tuple[str, str]]:
     """The absolute indirect effect: what restoring it wins over noise alone."""
     if run.ends is None:
         return []
-    won = digits(value - run.ends.corrupt, "effect")
-    return [("indirect effect", f"{won} (p {MINUS} p with noise)")]
+    return [("indirect effect", digits(value - run.ends.corrupt, "effect"))]
 
 
 def _spread(run: PatchRun, found: PatchMap, at: At) -> list[tuple[str, str]]:

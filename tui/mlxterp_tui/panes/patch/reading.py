@@ -19,6 +19,9 @@ from mlxterp_tui.panes.patch.sites import EFFECT, Z_POS, Sizes, array_name, of_b
 Of = Literal["mean", "sd"] | int
 """Which map of a set: the mean, its spread, or one pair's."""
 
+BUCKET_LABELS = ("first-subj", "mid-subj", "last-subj", "next", "further", "last")
+"""`causal_tracing.BUCKETS`, as wide as a cell."""
+
 MEMBERS = ("pairs", "samples", "facts")
 """How the arrays end that hold a map for each pair, draw of noise, or fact."""
 
@@ -169,7 +172,7 @@ def column_labels(frame: Frame, kind: str, count: int) -> list[str]:
     if kind == "head":
         return [f"h{head}" for head in range(count)]
     if kind == "bucket":
-        return [bucket.replace("subject", "subj.").replace("middle", "mid") for bucket in BUCKETS]
+        return list(BUCKET_LABELS)
     if kind == "group":
         return [group_label(frame.sizes, group) for group in range(count)]
     return [str(number) for number in range(count)]

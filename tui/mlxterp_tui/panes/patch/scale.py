@@ -26,6 +26,11 @@ class ColourScale:
         """The value's place on the colours, 0..1 (beyond: more than the scale has); NaN stays."""
         return (value - self.low) / (self.high - self.low)
 
+    def size(self, value: float) -> float:
+        """How much it is, 0..1 (or beyond), whichever way it goes."""
+        level = self.level(value)
+        return abs(2 * level - 1) if self.diverging else max(0.0, level)
+
 
 def scale_of(found: PatchMap, ends: Ends | None = None) -> ColourScale:
     """Effects: the zero in the middle, as far as the largest cell goes, up to a round number, so

@@ -122,7 +122,9 @@ def filled(found: PatchMap) -> str:
 def maps_line(run: PatchRun, name: str, of: Of = "mean") -> Content:
     """The maps there are, the one in front marked; then its range and how much of it is known."""
     names = Content("  ").join(
-        Content.styled(f"▸{each}", "$accent bold") if each == name else Content(f" {each}")
+        Content.styled(f"▸{brief(each)}", "$accent bold")
+        if each == name
+        else Content(f" {brief(each)}")
         for each in run.names
     )
     found = run.map(name, of)
@@ -130,6 +132,11 @@ def maps_line(run: PatchRun, name: str, of: Of = "mean") -> Content:
         return names
     told = " · ".join(filter(None, [ends_words(run), range_words(found), filled(found)]))
     return Content.assemble(names, ("   " + told, "$foreground-muted"))
+
+
+def brief(name: str) -> str:
+    """A map's name where there are many: `hidden` and `hidden peaks` of a set of facts."""
+    return name.removesuffix("_effect").replace("_argmax_count", " peaks")
 
 
 def raw(value: float) -> str:
