@@ -409,9 +409,9 @@ def known_facts() -> PatchRun:
 def test_a_set_of_facts_shows_mean_effects_by_bucket_and_where_each_facts_peak_lies(known_facts):
     assert known_facts.names == ["hidden_effect", "hidden_argmax_count"]
     assert known_facts.maps["hidden_effect"].columns[:3] == (
-        "first subj.",
-        "mid subj.",
-        "last subj.",
+        "first-subj",
+        "mid-subj",
+        "last-subj",
     )
     row = patch_cells.picture(known_facts, "hidden_effect").cells[0]
     assert row is not None
@@ -419,6 +419,11 @@ def test_a_set_of_facts_shows_mean_effects_by_bucket_and_where_each_facts_peak_l
     counts = patch_cells.picture(known_facts, "hidden_argmax_count").cells[0]
     assert counts is not None
     assert [cell.text for cell in counts] == ["0", "0", "2", "0", "0", "0"]
+
+
+def test_the_maps_of_facts_have_short_names_where_they_are_listed(known_facts):
+    line = text.maps_line(known_facts, "hidden_argmax_count").plain
+    assert line.startswith(" hidden  ▸hidden peaks")
 
 
 def test_a_mean_over_facts_says_its_interval_and_how_many_facts_are_in_it(known_facts):
