@@ -262,10 +262,9 @@ class TestRowsOfAQuestion:
         asked = sets.over_pairs(PatchQuestion(answer=" a"), "ioi 20")
         shown = seen(asked, corrupt=())
         assert shown.answers == ()
-        assert in_words(shown) == (
-            "The question is about a set, pairs of ioi, and not about these prompts; "
-            ":pairs off comes back to them."
-        )
+        assert shown.alignment.clean == ()
+        said = "A set is asked: pairs of ioi; :pairs off comes back to the prompts above."
+        assert in_words(shown) == said
 
     def test_causal_tracing_shows_its_noise_and_both_probabilities(self):
         ends = msgspec.structs.replace(made.ENDS, clean_metric=0.5, corrupt_metric=0.125)

@@ -183,6 +183,14 @@ async def test_enter_ends_with_the_question_and_a_wrong_value_ends_nothing():
     assert app.given.own_options == {"sites": ["v"]}
 
 
+async def test_of_a_set_the_first_field_is_one_that_is_asked():
+    app = Host(PatchQuestion().with_options(pairs="ioi"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "of the last token; logit-diff" in app.text)
+        assert app.focused is not None
+        assert app.focused.id == "metric"
+
+
 async def test_escape_asks_nothing_and_a_price_that_is_refused_is_said():
     app = Host(PatchQuestion())
     async with app.run_test(size=(120, 40)) as pilot:

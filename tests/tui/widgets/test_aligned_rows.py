@@ -77,6 +77,16 @@ async def test_without_box_characters_it_says_the_same(alone):
     assert found[2].strip() == "\\_^_/   ^ differs · \\/ subject 9"
 
 
+async def test_where_there_are_no_tokens_a_sentence_takes_their_place(alone):
+    said = "A set is asked: pairs of ioi."
+    assert await lines(alone, Aligned(align((), ()), says=said), 80) == [f" {said}"]
+
+
+async def test_a_subject_of_one_letter_is_marked_too(alone):
+    found = await lines(alone, Aligned(align(["a", " b"], ["a", " c"]), (0, 1)), 80)
+    assert found[2] == "         ┴ ▲   ▲ differs · └┘ subject 0"
+
+
 async def test_before_anything_is_read_it_says_what_comes(alone):
     assert await lines(alone, Aligned(align((), ())), 80) == [
         " the prompts' tokens will stand here"

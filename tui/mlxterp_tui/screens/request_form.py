@@ -93,7 +93,8 @@ class RequestForm(ModalScreen[R | None], Generic[R]):
     def on_mount(self) -> None:
         self.set_class(any(map(self.sheet.meaning, self._names)), "-meanings")
         self._check()
-        self.set_focus(self.query_one(f"#{self._names[0]}"))
+        asked = (name for name in self._names if self.sheet.is_asked(self.draft, name))
+        self.set_focus(self.query_one(f"#{next(asked)}"))
         self._fit()
 
     @property

@@ -47,7 +47,7 @@ ROWS = 3
 MARGIN = 8  # columns that are seen beside what is scrolled to
 NOTHING = Aligned(align((), ()))
 
-_MARKS = {"▲": "^", "└": "\\", "─": "_", "┘": "/", "│": "|", "‹": "<", "›": ">"}
+_MARKS = {"▲": "^", "┴": "-", "└": "\\", "─": "_", "┘": "/", "│": "|", "‹": "<", "›": ">"}
 
 
 class AlignedRows(Widget):
@@ -132,7 +132,12 @@ class AlignedRows(Widget):
         return self._height(width)
 
     def _height(self, width: int) -> int:
-        return ROWS + len(self._sentence(width))
+        return self._rows + len(self._sentence(width))
+
+    @property
+    def _rows(self) -> int:
+        """None where there is something else to say than tokens."""
+        return ROWS if self._columns or not in_words(self.aligned) else 0
 
     def _sentence(self, width: int) -> list[str]:
         words = in_words(self.aligned)
@@ -192,8 +197,8 @@ class AlignedRows(Widget):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        if y >= ROWS:
-            return self._sentence_line(y - ROWS)
+        if y >= self._rows:
+            return self._sentence_line(y - self._rows)
         if not self._columns:
             words = " the prompts' tokens will stand here" if y == 0 else ""
             return Strip([self._segment(fit(words, width), "words")])
@@ -258,6 +263,8 @@ class AlignedRows(Widget):
             _write(drawn, subject[0].x, "└")
             _write(drawn, subject[-1].x + subject[-1].width - 1, "┘")
             _write(drawn, subject[-1].x + subject[-1].width, " ")
+            if subject[0].width == len(subject) == 1:
+                _write(drawn, subject[0].x, "┴")
         for column in self._differing:
             _write(drawn, column.x + (column.width - 1) // 2, "▲")
         line = "".join(drawn)[self._left : self._left + self._window].rstrip()

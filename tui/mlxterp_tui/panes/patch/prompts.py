@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlxterp_engine.experiments.alignment import Alignment, Span
+from mlxterp_engine.experiments.alignment import Alignment, Span, align
 from mlxterp_tui.panes.patch.aligned_text import Aligned, Answered, figure, under_noise
 from mlxterp_tui.panes.patch.question import TRACING, PatchQuestion
 from mlxterp_tui.panes.patch.run import PatchRun
@@ -25,7 +25,7 @@ def shown(
 ) -> Aligned:
     """alignment: of the prompts as they stand. marked: the subject, or what is to be replaced."""
     if of_set := _set_in_words(question):
-        return Aligned(alignment, says=says or of_set)
+        return Aligned(align((), ()), says=says or of_set)
     says = says or _elsewhere(question, alignment, marked)
     note = "" if is_about(run, alignment) or not run.known else OTHER_PROMPTS
     answers = _answers(question, run, alignment)
@@ -56,10 +56,7 @@ def _set_in_words(question: PatchQuestion) -> str:
     asked = question.own_options
     for name in ("pairs", "facts"):
         if of := asked.get(name):
-            return (
-                f"The question is about a set, {name} of {of}, and not about these prompts; "
-                f":{name} off comes back to them."
-            )
+            return f"A set is asked: {name} of {of}; :{name} off comes back to the prompts above."
     return ""
 
 
