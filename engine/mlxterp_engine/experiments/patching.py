@@ -94,8 +94,13 @@ class Patching(PairRequest, frozen=True, kw_only=True):
         super().__post_init__()
         for site in self.kinds:
             check_choice("sites", site, SITES)
-        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
+        if not (self.kinds or self.names_others) or len(set(self.kinds)) < len(self.kinds):
             raise BadInput(f"sites is {self.sites}; name one at least, and each once")
+
+    @property
+    def names_others(self) -> bool:
+        """Whether other places than `sites` are patched, so that there may be none of these."""
+        return False
 
     @property
     def kinds(self) -> list[str]:

@@ -18,17 +18,20 @@ from mlxterp_engine.experiments import (
     Price,
     Step,
 )
+from mlxterp_engine.experiments.activation_patching import NeuronsAt
 from mlxterp_engine.experiments.patching import BY_HEAD, BY_POSITION, KINDS, PairRequest, Patching
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.findings import Findings, Prompts
 from mlxterp_engine.techniques.patching import Pair, Session, check_lengths, open_pair
-from mlxterp_engine.techniques.patching_cells import Z_POS, Asked
+from mlxterp_engine.techniques.patching_cells import NEURONS, RECORDED, TOGETHER, Z_POS, Asked
 from mlxterp_engine.techniques.patching_kept import SweepKeeper, keeper_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of, summed_up, worst
 from mlxterp_engine.techniques.patching_price import price_of
 from mlxterp_engine.techniques.patching_sweep import Maps, Swept, rectangle, sweep
+from mlxterp_engine.tracing.resume import first_different
+from mlxterp_engine.tracing.sites import Site
 
 import msgspec
 import numpy as np
@@ -55,11 +58,11 @@ def check_sites(model: InterpretableModel, request: Patching) -> None:
 
 
 def price(model: InterpretableModel, request: ActivationPatching, prompts: Prompts) -> Price:
-    asked = asked_of(model, request)
     if request.pairs is None:
         pair = pair_of(model, request, prompts)
         check_lengths(pair)
-        return price_of(model, asked, pair, request.metric)
+        return price_of(model, asked_of(model, request, pair), pair, request.metric)
+    asked = asked_of(model, request)
     each = [price_of(model, asked, pair, request.metric) for pair in pairs_of(model, request)]
     return Price(
         sum(price.passes for price in each),
@@ -83,16 +86,15 @@ def go_on(
     if request.pairs is not None:
         return (yield from _of_pairs(model, request, store))
     pair = pair_of(model, request, prompts)
-    asked = asked_of(model, request)
+    check_lengths(pair)
+    asked = asked_of(model, request, pair)
     yield Step(0, 1, "both runs")
     session = open_pair(model, pair, kinds_of(asked), request.metric, request.direction)
-    keeper = _keeper(store, model, request, pair)
+    keeper = _keeper(store, model, request, pair, asked)
     kept = keeper.kept(session)
     yield msgspec.structs.replace(session.ends, resumed=kept.cells if kept else 0)
     swept = yield from sweep(session, asked, request.metric, keeper, kept)
-    arrays = ends_of(session, pair)
-    if asked.layers:
-        arrays["z_pos_layers"] = np.array(asked.layers, dtype=np.int32)
+    arrays = ends_of(session, pair) | _coordinates(asked)
     tokens = [pair.clean.tokens, pair.corrupt.tokens]
     return Findings(
         arrays | swept.maps,
@@ -117,7 +119,7 @@ def _of_pairs(
             session = open_pair(model, pair, kinds_of(asked), request.metric, request.direction)
         except BadInput as error:
             raise BadInput(f"pair {number + 1} of {request.pairs}: {error}") from None
-        keeper = _keeper(store, model, request, pair)
+        keeper = _keeper(store, model, request, pair, asked)
         steps = sweep(session, asked, request.metric, keeper, keeper.kept(session))
         sweeps.append((yield from _as_a_share(steps, number, len(pairs))))
         contracts.append(session.contracts(sweeps[-1].done))
@@ -129,9 +131,7 @@ def _of_pairs(
                 yield rectangle(
                     name, rows, at, np.asarray(np.mean(found[name], axis=0), np.float32)
                 )
-    arrays = summed_up(found, ends)
-    if asked.layers:
-        arrays["z_pos_layers"] = np.array(asked.layers, dtype=np.int32)
+    arrays = summed_up(found, ends) | _coordinates(asked)
     texts = [["".join(p.tokens) for p in (pair.clean, pair.corrupt)] for pair in pairs]
     means = {name: arrays[name] for name in asked.maps}
     both = arrays["clean_metric"], arrays["corrupt_metric"]
@@ -142,7 +142,7 @@ def _of_pairs(
         worst(contracts),
         {"pairs": texts, "method": model.resumption.method},
         f"{words}; {_strongest(means, tokens)}{_resumed_words(sweeps)}",
-        _figures(float(both[0]), float(both[1]), means)
+        figures_between(float(both[0]), float(both[1]), means)
         | {"pairs": float(len(pairs))}
         | _resumed_figures(sweeps),
     )
@@ -165,9 +165,12 @@ def _as_a_share(
 
 
 def _keeper(
-    store: Unfinished | None, model: InterpretableModel, request: ActivationPatching, pair: Pair
+    store: Unfinished | None,
+    model: InterpretableModel,
+    request: ActivationPatching,
+    pair: Pair,
+    asked: Asked,
 ) -> SweepKeeper:
-    asked = asked_of(model, request)
     return keeper_of(store, model, pair, asked, request.metric, request.direction, request.resume)
 
 
@@ -198,30 +201,60 @@ def pair_of(model: InterpretableModel, request: PairRequest, prompts: Prompts) -
     return Pair(clean, corrupt, answers_of(model, request.answer, request.wrong))
 
 
-def asked_of(model: InterpretableModel, request: ActivationPatching) -> Asked:
-    if not request.by_position:
-        return Asked(tuple(request.kinds))
-    layers = request.layers
-    if layers == "all":
-        layers = [b for b in range(model.sites.blocks) if model.sites.has("attn.z", b)]
-    return Asked((*request.kinds, Z_POS), tuple(layers))
+def asked_of(
+    model: InterpretableModel, request: ActivationPatching, pair: Pair | None = None
+) -> Asked:
+    """pair: the one that it is asked of; none of a set, in which no neurons are patched."""
+    maps, layers = list(request.kinds), list[int]()
+    if request.by_position:
+        maps.append(Z_POS)
+        every = [b for b in range(model.sites.blocks) if model.sites.has("attn.z", b)]
+        layers = every if request.layers == "all" else request.layers
+    if pair is None or request.neurons_at is None:
+        return Asked(tuple(maps), tuple(layers))
+    return Asked(
+        (*maps, TOGETHER, NEURONS), tuple(layers), _neurons_at(model, request.neurons_at, pair)
+    )
 
 
-def kinds_of(asked: Asked) -> list[str]:
-    """The kinds of site that have to be recorded."""
-    return list(dict.fromkeys(KINDS["z" if name == Z_POS else name] for name in asked.maps))
+def _neurons_at(model: InterpretableModel, at: NeuronsAt, pair: Pair) -> tuple[int, int]:
+    """The block and the position from the front. BadInput where the model shows no neurons, and
+    where a patch can't change anything."""
+    model.sites.parse(f"blocks.{at.block}.{RECORDED[NEURONS]}")
+    count = len(pair.clean.ids)
+    first = first_different(pair.clean.ids, pair.corrupt.ids)
+    position = at.position + count if at.position < 0 else at.position
+    if not first <= position < count:
+        raise BadInput(
+            f"neurons are asked for at position {at.position}; the prompts have {count} tokens and "
+            f"differ from {first} on: give one from {first} to {count - 1}"
+        )
+    return at.block, position
+
+
+def _coordinates(asked: Asked) -> dict[str, np.ndarray]:
+    """Which blocks z_pos is of, and which block and position the neurons."""
+    found = {"z_pos_layers": asked.layers, "neurons_at": asked.neurons or ()}
+    return {name: np.array(values, dtype=np.int32) for name, values in found.items() if values}
+
+
+def kinds_of(asked: Asked) -> list[str | Site]:
+    """The kinds of site that have to be recorded; of neurons the one site."""
+    kinds = [RECORDED[name] for name in asked.maps if name not in (NEURONS, TOGETHER)]
+    neurons = [Site(RECORDED[NEURONS], asked.neurons[0])] if asked.neurons else []
+    return [*dict.fromkeys(kinds), *neurons]
 
 
 def figures(session: Session, maps: Maps) -> dict[str, float]:
     """clean and corrupt metric, and each map's largest effect by its size."""
-    return _figures(session.readout.clean, session.readout.corrupt, maps)
+    return figures_between(session.readout.clean, session.readout.corrupt, maps)
 
 
-def _figures(clean: float, corrupt: float, maps: Maps) -> dict[str, float]:
+def figures_between(clean: float, corrupt: float, maps: Maps) -> dict[str, float]:
     found = {"clean_metric": clean, "corrupt_metric": corrupt}
     for name, values in maps.items():
         if np.isfinite(values).any():
-            found[f"{name}_most"] = float(values[most(values)])
+            found[f"{name}_most" if values.ndim else name] = float(values[most(values)])
     return found
 
 
@@ -244,7 +277,8 @@ def _ends_words(request: Patching, clean: float, corrupt: float) -> str:
 
 def _strongest(maps: Maps, tokens: Sequence[str]) -> str:
     """tokens: of the clean prompt; none where there are several."""
-    telling = [name for name in ("z", "attn_out", "mlp_out", *maps) if name in maps]
+    first = [name for name in ("z", "attn_out", "mlp_out") if name in maps]
+    telling = [name for name in (*first, *maps) if name != TOGETHER]
     name = next((name for name in telling if np.isfinite(maps[name]).any()), None)
     if name is None:
         return "no cell could be computed"
@@ -254,6 +288,8 @@ def _strongest(maps: Maps, tokens: Sequence[str]) -> str:
     elif name in BY_POSITION:
         token = f" {tokens[where[1]]!r}" if tokens else ""
         place = f"{name} of block {where[0]} at {where[1]}{token}"
+    elif name == NEURONS:
+        place = f"neuron {where[0]}"
     else:
         place = f"{name} {list(where)}"
     return f"most: {place}, {maps[name][where]:.2f}"

@@ -172,9 +172,9 @@ def _spread(done: Sequence[tuple[Cell, float]]) -> list[tuple[Cell, float]]:
 
 
 def open_pair(
-    model: InterpretableModel, pair: Pair, kinds: Sequence[str], metric: str, direction: str
+    model: InterpretableModel, pair: Pair, kinds: Sequence[str | Site], metric: str, direction: str
 ) -> Session:
-    """Both runs recorded at these kinds of site, and the ends of the scale."""
+    """Both runs recorded at these sites or kinds of site, and the ends of the scale."""
     check_lengths(pair)
     method = model.resumption.method
     clean, corrupt = pair.clean.ids, pair.corrupt.ids
@@ -188,10 +188,11 @@ def open_pair(
     return Session(model, method, runs, measure, first, second)
 
 
-def recorded(model: InterpretableModel, kinds: Sequence[str]) -> list[Site]:
-    """The sites of these kinds, and states for `patch_full`."""
+def recorded(model: InterpretableModel, kinds: Sequence[str | Site]) -> list[Site]:
+    """These sites, those of these kinds in every block, and states for `patch_full`."""
     count = model.sites.blocks
-    wanted = [Site(kind, block) for kind in kinds for block in range(count)]
+    wanted = [kind for kind in kinds if isinstance(kind, Site)]
+    wanted += [Site(kind, b) for kind in kinds if isinstance(kind, str) for b in range(count)]
     wanted += [Site("resid_pre", block) for block in (0, count // 2)]
     return [site for site in dict.fromkeys(wanted) if model.sites.has(site.kind, site.block)]
 

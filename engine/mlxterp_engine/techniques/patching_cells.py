@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mlxterp_engine.experiments.patching import BY_POSITION, KINDS
+from mlxterp_engine.experiments.patching import BY_HEAD, BY_POSITION, KINDS
 from mlxterp_engine.tracing.patching_rows import Cell
 from mlxterp_engine.tracing.sites import Site, SiteTable
 
 Z_POS = "z_pos"
+NEURONS, TOGETHER = "neurons", "neurons_together"
+RECORDED = {**KINDS, Z_POS: KINDS["z"], NEURONS: "mlp.post", TOGETHER: "mlp.post"}
+"""The kind of site that a map's cells are of."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A cell, and where it stands in its map: [layer, at], of z_pos [row, position, head]."""
+    """A cell, and where it stands in its map: [layer, at], of z_pos [row, position, head], of
+    neurons [neuron]."""
 
     map: str
     index: tuple[int, ...]
@@ -23,14 +27,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is swept: the maps by name, and for z_pos its blocks."""
+    """What is swept: the maps by name, for z_pos its blocks, for neurons the block and position."""
 
     maps: tuple[str, ...]
     layers: tuple[int, ...] = ()
+    neurons: tuple[int, int] | None = None
 
 
 def shape_of(sites: SiteTable, name: str, tokens: int, asked: Asked) -> tuple[int, ...]:
-    """[L, T], [L, H], [L, G] or [L', T, H]; H and G are those of the block that has most."""
+    """[L, T], [L, H], [L, G], [L', T, H], [d_mlp] or []; H and G are of the block that has most."""
+    if asked.neurons and name in (NEURONS, TOGETHER):
+        return (sites.neurons_of(asked.neurons[0]),) if name == NEURONS else ()
     if name == Z_POS:
         heads = max(sites.heads_of(KINDS["z"], block) for block in asked.layers)
         return len(asked.layers), tokens, heads
@@ -43,7 +50,13 @@ def shape_of(sites: SiteTable, name: str, tokens: int, asked: Asked) -> tuple[in
 
 def places_of(sites: SiteTable, name: str, positions: Iterable[int], asked: Asked) -> list[Place]:
     """All cells of a map that the model has, at these positions."""
-    kind = KINDS["z" if name == Z_POS else name]
+    kind = RECORDED[name]
+    if asked.neurons and name in (NEURONS, TOGETHER):
+        block, at = asked.neurons
+        if name == TOGETHER:
+            return [Place(name, (), Cell(Site(kind, block), at))]
+        count = sites.neurons_of(block)
+        return [Place(name, (i,), Cell(Site(kind, block, (i,)), at)) for i in range(count)]
     blocks = asked.layers if name == Z_POS else range(sites.blocks)
     having = [(row, b) for row, b in enumerate(blocks) if sites.has(kind, b)]
     if name == Z_POS:
@@ -68,7 +81,8 @@ def in_turns(
     """Groups that are computed together, what tells most first.
 
     Columns by position, all their maps at once; then the maps by head, from blocks far apart to
-    those between; then heads by position. tokens_at_once: rows times tokens of a group, about.
+    those between; heads by position; then neurons. tokens_at_once: rows times tokens of a group,
+    about.
     """
     columns = [name for name in asked.maps if name in BY_POSITION]
     for position in positions:
@@ -76,13 +90,16 @@ def in_turns(
         yield from _groups(places, tokens_at_once // (last + 1 - position))
     suffix = last + 1 - min(positions, default=last)
     for name in asked.maps:
-        if name not in columns and name != Z_POS:
+        if name in BY_HEAD:
             groups = list(_groups(places_of(sites, name, (), asked), tokens_at_once // suffix))
             yield from (groups[i] for i in far_apart_first(len(groups)))
     if Z_POS in asked.maps:
         for position in positions:
             places = places_of(sites, Z_POS, [position], asked)
             yield from _groups(places, tokens_at_once // (last + 1 - position))
+    if asked.neurons:
+        places = [p for name in (TOGETHER, NEURONS) for p in places_of(sites, name, (), asked)]
+        yield from _groups(places, tokens_at_once // (last + 1 - asked.neurons[1]))
 
 
 def grouped(

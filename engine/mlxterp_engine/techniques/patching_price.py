@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 
 from mlxterp_engine.experiments import Price
-from mlxterp_engine.experiments.patching import KINDS
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.patching import COMPARED, Pair
 from mlxterp_engine.techniques.patching_cells import (
-    Z_POS,
+    RECORDED,
     Asked,
     Place,
     column_order,
@@ -124,7 +123,8 @@ def _bytes(model: InterpretableModel, asked: Asked, tokens: int) -> int:
         "attn.k": card.kv_heads * card.d_head,
         "attn.v": card.kv_heads * card.d_head,
         "attn.pattern": card.heads * tokens,
+        "mlp.post": card.d_mlp,
     }
-    kinds = {KINDS["z" if name == Z_POS else name] for name in asked.maps}
+    kinds = {RECORDED[name] for name in asked.maps}
     recorded = sum(sizes.get(kind, card.d_model) for kind in kinds) + 2 * card.d_model
     return 2 * 4 * card.layers * tokens * recorded + BYTES_AT_ONCE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -10,6 +10,8 @@ from mlxterp_engine.experiments import Array, PatchCells, Step
 from mlxterp_engine.experiments.patching import BY_POSITION, KINDS
 from mlxterp_engine.techniques.patching import Session
 from mlxterp_engine.techniques.patching_cells import (
+    NEURONS,
+    TOGETHER,
     Z_POS,
     Asked,
     Place,
@@ -166,6 +168,9 @@ def _parts(places: Sequence[Place], maps: Maps, asked: Asked) -> list[PatchCells
     """What a group brought, by map: rectangles of its cells, by block."""
     parts = []
     for name in dict.fromkeys(place.map for place in places):
+        if name in (NEURONS, TOGETHER):
+            parts += _neurons(name, places, maps, asked)
+            continue
         by_row: dict[int, dict[int, None]] = {}
         for place in places:
             if place.map == name:
@@ -177,6 +182,13 @@ def _parts(places: Sequence[Place], maps: Maps, asked: Asked) -> list[PatchCells
             blocks = [asked.layers[row] for row in rows] if name == Z_POS else rows
             parts.append(rectangle(name, blocks, list(at), maps[name][np.ix_(rows, at)]))
     return parts
+
+
+def _neurons(name: str, places: Sequence[Place], maps: Maps, asked: Asked) -> Iterator[PatchCells]:
+    """Of one block: [1, neuron]. What all of them do together is in the result alone."""
+    if name == NEURONS and asked.neurons:
+        at = [place.index[0] for place in places if place.map == NEURONS]
+        yield rectangle(name, [asked.neurons[0]], at, maps[name][None, at])
 
 
 def rectangle(name: str, rows: list[int], at: list[int], values: np.ndarray) -> PatchCells:

@@ -189,6 +189,10 @@ class SiteTable:
         sizes = self._blocks[block]
         return sizes.kv_heads if kind in ("attn.k", "attn.v") else sizes.heads
 
+    def neurons_of(self, block: int) -> int:
+        """How many neurons the block's MLP shows; 0 where it shows none."""
+        return self._blocks[block].neurons
+
     def _part(self, address: str, site: Site, words: str) -> tuple[int, ...]:
         """The heads or neurons in brackets: each once, negative ones from the end."""
         things, count = self._counted(address, site, words)

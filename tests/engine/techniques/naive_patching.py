@@ -54,6 +54,14 @@ class Naive:
         run = self.model.run(self.ids[self.target], [], [edit(site, operation)])
         return (self.measured(run) - self.unpatched) / (self.source - self.unpatched)
 
+    def effect_of_neuron(self, block, neuron, position):
+        """Of one entry of the MLP's hidden activation at one position."""
+        site = Site("mlp.post", block, (neuron,))
+        value = self.states[1 - self.target].sites[site.whole][0, position, neuron]
+        what = edit(site, at_positions([position], replace_with(value)))
+        run = self.model.run(self.ids[self.target], [], [what])
+        return (self.measured(run) - self.unpatched) / (self.source - self.unpatched)
+
     def map(self, name):
         """The whole map of a site, [layer, position] or [layer, head]."""
         card = self.model.card

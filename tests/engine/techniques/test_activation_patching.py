@@ -77,6 +77,42 @@ def test_a_head_by_position_is_one_destinations_z(tiny):
                 )
 
 
+def test_each_neuron_of_a_cell_is_that_of_a_whole_pass_of_its_own(tiny):
+    asked = request(sites=[], neurons="blocks.2@-2")
+    found = run(asked, tiny, log=False)
+    reference = naive(tiny, asked)
+    position = len(reference.ids[0]) - 2
+    assert found.arrays["neurons_at"].tolist() == [2, position]
+    assert found.arrays["neurons"].shape == (tiny.sites.neurons_of(2),)
+    for neuron in (0, 7, len(found.arrays["neurons"]) - 1):
+        expected = reference.effect_of_neuron(2, neuron, position)
+        assert found.arrays["neurons"][neuron] == pytest.approx(expected, abs=CLOSE)
+    together = reference.effect("mlp.post", 2, position=position)
+    assert found.arrays["neurons_together"] == pytest.approx(together, abs=CLOSE)
+    assert found.meta.figures["neurons_together"] == pytest.approx(together, abs=CLOSE)
+    assert found.meta.headline.partition("most: ")[2].startswith("neuron ")
+
+
+def test_all_neurons_of_a_cell_are_what_its_mlp_gives_out(tiny):
+    arrays = run(request(sites=["mlp_out"], neurons="1@5"), tiny, log=False).arrays
+    assert arrays["neurons_together"] == pytest.approx(arrays["mlp_out"][1, 5], abs=CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("neurons", "words"),
+    [
+        ("blocks.9@5", "has no block 9"),
+        ("blocks.1@0", r"position 0; the prompts have \d+ tokens and differ from 1 on"),
+        ("blocks.1@99", "position 99"),
+    ],
+)
+def test_neurons_that_there_are_not_are_refused(tiny, neurons, words):
+    with pytest.raises(BadInput, match=words):
+        run(request(neurons=neurons), tiny, log=False)
+    with pytest.raises(BadInput, match=words):
+        price(tiny, request(neurons=neurons))
+
+
 def test_a_group_of_query_heads_shares_one_cell_of_k_and_of_v(tiny):
     """Query head h reads key-value head h // 2: four query heads, two cells."""
     found = run(request(sites=["k,v"]), tiny, log=False)
@@ -209,6 +245,8 @@ def test_what_cannot_be_patched_is_refused_with_the_way_out(tiny, fields, words)
         ({"direction": "both"}, "direction is 'both'"),
         ({"layers": [1]}, "give by_position too"),
         ({"pairs": "ioi"}, "the pairs bring their own"),
+        ({"neurons": "12"}, "give a block and a position"),
+        ({"sites": []}, "name one at least"),
     ],
 )
 def test_bad_requests_are_refused_where_they_are_made(fields, words):
