@@ -290,6 +290,8 @@ def pairs() -> PatchRun:
     asks = asked(clean=None, corrupt=None, answer=None, wrong=None, pairs="ioi", sites=["z"])
     one, other = (0.2, 0, 0, 0, 0, 0, 0, 1), (0.6, 0, 0, 0, 0, 0, 0, 1)
     arrays = made.ENDS_OF_RESULT | {
+        "clean_metric_pairs": floats([8, 4]),
+        "corrupt_metric_pairs": floats([-2, -6]),
         "z": matrix((0.4, 0, 0, 0), (0, 0, 0, 1)),
         "z_sd": matrix((0.2828, 0, 0, 0), (0, 0, 0, 0)),
         "z_pairs": floats([*one, *other], 2, 2, 4),
@@ -316,6 +318,20 @@ def test_a_spread_has_no_sign_and_begins_at_zero(pairs):
     assert patch_cells.picture(pairs, "z", "sd").cells[0][0].text == ".28"  # type: ignore[index]
     said = [line.plain for line in inspector.lines(pairs, "z", "mean", At(0, 0))]
     assert said[-1] == "sd, 2 pairs       0.2828"
+    table = best.table(pairs, best.best_cells(pairs, "z", "sd")).plain.splitlines()
+    assert table[1].split() == ["head", "0.0", "0.2828"]
+
+
+def test_a_pair_has_ends_of_its_own_and_a_mean_of_shares_has_no_metric(pairs):
+    assert text.ends_words(pairs, 0) == "0 = corrupt −2.00, 1 = clean 8.00"
+    said = [line.plain for line in inspector.lines(pairs, "z", 1, At(0, 0))]
+    assert said[3:] == [
+        "effect            +0.6000",
+        "logit difference  0.00",  # 0.6 of the way from −6 to 4
+        "corrupt … clean   −6.00 … 4.00",
+    ]
+    assert pairs.raw(0.4) is None
+    assert text.table(pairs, "z").splitlines()[2].endswith("\t0.4\t")
 
 
 def test_means_by_position_come_before_their_columns_are_known():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mlxterp_tui.panes.patch.exact import Exact, exact_cells, trust
-from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.maps import At, Measure, PatchMap
 from mlxterp_tui.panes.patch.places import brief_place
 from mlxterp_tui.panes.patch.run import Of, PatchRun
 from mlxterp_tui.panes.patch.scale import MINUS
@@ -25,6 +25,7 @@ class Best(NamedTuple):
     name: str
     at: At
     value: float
+    measure: Measure = "effect"
     exact: Exact | None = None
 
 
@@ -35,11 +36,11 @@ def best_cells(run: PatchRun, name: str, of: Of = "mean", count: int = TEN) -> l
     if found is None:
         return []
     known = {cell.at: cell for cell in exact_cells(run, name)} if of == "mean" else {}
-    ordered = sorted(found.cells(), key=lambda cell: -size(run, found, cell[1]))
+    ordered = sorted(found.cells(), key=lambda cell: -size(run, found, cell[1], of))
     return [
-        Best(name, at, value, known.get(at))
+        Best(name, at, value, found.measure, known.get(at))
         for at, value in ordered[:count]
-        if size(run, found, value) > NOTHING
+        if size(run, found, value, of) > NOTHING
     ]
 
 
@@ -50,10 +51,11 @@ def best_of_all(run: PatchRun, count: int = TEN) -> list[Best]:
     return every[:count]
 
 
-def size(run: PatchRun, found: PatchMap, value: float) -> float:
+def size(run: PatchRun, found: PatchMap, value: float, of: Of = "mean") -> float:
     """How much a cell does: the size of its effect; of a probability, what was won over noise."""
-    if found.measure == "probability" and run.ends is not None:
-        return abs(value - run.ends.corrupt)
+    ends = run.ends_of(of)
+    if found.measure == "probability" and ends is not None:
+        return abs(value - ends.corrupt)
     return abs(value)
 
 
@@ -78,7 +80,7 @@ def table(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
         padded = lead + place + " " * (width - cell_len(place))
         line = Content.assemble(
             (padded, "$accent bold" if here else ""),
-            (f" {digits(one.value, run.maps[one.name].measure):>9}", "bold" if here else ""),
+            (f" {digits(one.value, one.measure):>9}", "bold" if here else ""),
             *_beside(one, estimated),
         )
         lines.append(line)
@@ -90,7 +92,7 @@ def strip(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
     pieces = [
         Content.assemble(
             (_place(run, one, best), _style(one, cursor, name)),
-            (f" {digits(one.value, run.maps[one.name].measure)}", "$foreground-muted"),
+            (f" {digits(one.value, one.measure)}", "$foreground-muted"),
         )
         for one in best
     ]

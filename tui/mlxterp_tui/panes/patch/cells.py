@@ -22,7 +22,7 @@ def picture(run: PatchRun, name: str, of: Of = "mean", best: Collection[At] = ()
     found = run.map(name, of)
     if found is None:
         return Picture([], [], [], {})
-    colours = scale_of(found, run.ends)
+    colours = scale_of(found, run.ends_of(of))
     rows = [
         [cell(found, At(r, c), value, colours) for c, value in enumerate(row)]
         for r, row in enumerate(found.values)
@@ -35,14 +35,14 @@ def legend(run: PatchRun, name: str, title: str, of: Of = "mean") -> Legend:
     found = run.map(name, of)
     if found is None:
         return Legend(title, "", "")
-    colours = scale_of(found, run.ends)
+    colours = scale_of(found, run.ends_of(of))
     return Legend(title, colours.low_words, colours.high_words, centred=colours.diverging)
 
 
 def is_diverging(run: PatchRun, name: str, of: Of = "mean") -> bool:
     """Whether the zero is to stand in the middle of its colours."""
     found = run.map(name, of)
-    return found is not None and scale_of(found, run.ends).diverging
+    return found is not None and scale_of(found, run.ends_of(of)).diverging
 
 
 def span(run: PatchRun, name: str) -> int:

@@ -114,12 +114,11 @@ def _numbers(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, 
     if found.measure == "gain":
         said = [("indirect effect", digits(value, "gain")), *_of_facts(run, found, of, at)]
     elif found.measure == "probability":
-        said = [(measured(run), digits(value, found.measure)), *_won(run, value)]
+        said = [(measured(run), digits(value, found.measure)), *_won(run, value, of)]
     elif run.experiment == "attribution-patching":
         said = _estimated(run, found, at, value)
     else:
-        alone = of != "mean" or run.is_set
-        said = [("effect", digits(value, "effect")), *([] if alone else _raw(run, value))]
+        said = [("effect", digits(value, "effect")), *_raw(run, value, of)]
     return [*said, *(_spread(run, found, at) if of == "mean" else [])]
 
 
@@ -152,12 +151,12 @@ def _estimated(run: PatchRun, found: PatchMap, at: At, value: float) -> list[tup
     return [*said, ("effect, patched", digits(exact.effect, "effect")), *_raw(run, exact.effect)]
 
 
-def _raw(run: PatchRun, effect: float) -> list[tuple[str, str]]:
+def _raw(run: PatchRun, effect: float, of: Of = "mean") -> list[tuple[str, str]]:
     """The metric itself of the patched run, and between which ends."""
-    metric = run.raw(effect)
-    if metric is None or run.ends is None:
+    metric, ends = run.raw(effect, of), run.ends_of(of)
+    if metric is None or ends is None:
         return []
-    between = f"{raw(run.ends.corrupt)} … {raw(run.ends.clean)}"
+    between = f"{raw(ends.corrupt)} … {raw(ends.clean)}"
     return [(_metric_name(run), raw(metric)), ("corrupt … clean", between)]
 
 
@@ -166,11 +165,10 @@ def _metric_name(run: PatchRun) -> str:
     return names[str(getattr(run.request, "metric", "logit-diff"))]
 
 
-def _won(run: PatchRun, value: float) -> list[tuple[str, str]]:
+def _won(run: PatchRun, value: float, of: Of) -> list[tuple[str, str]]:
     """The absolute indirect effect: what restoring it wins over noise alone."""
-    if run.ends is None:
-        return []
-    return [("indirect effect", digits(value - run.ends.corrupt, "effect"))]
+    ends = run.ends_of(of)
+    return [] if ends is None else [("indirect effect", digits(value - ends.corrupt, "gain"))]
 
 
 def _spread(run: PatchRun, found: PatchMap, at: At) -> list[tuple[str, str]]:

@@ -101,6 +101,23 @@ def ends_of(result: Result) -> tuple[float, float] | None:
     return None
 
 
+def ends_of_member(result: Result, of: int) -> tuple[float, float] | None:
+    """(clean, corrupt) of one pair, fact or draw; a draw's clean run is that of all."""
+    arrays = result.arrays
+    for clean, corrupt in _MEMBERS_ENDS:
+        if corrupt in arrays and of < arrays[corrupt].shape[0]:
+            first = arrays[clean].values[of] if arrays[clean].shape else arrays[clean].tolist()
+            return float(first), float(arrays[corrupt].values[of])
+    return None
+
+
+_MEMBERS_ENDS = (
+    ("clean_metric_pairs", "corrupt_metric_pairs"),
+    ("p_clean_facts", "p_corrupt_facts"),
+    ("p_clean", "p_corrupt_samples"),
+)
+
+
 def members(name: str, result: Result) -> int:
     """How many maps `name` is the mean of; 0 where they were not kept."""
     array = _members_of(name, result)

@@ -158,19 +158,19 @@ class PatchRun:
     def contracts(self) -> dict[str, Contract]:
         return self.result.meta.contracts if self.result else {}
 
-    @property
-    def unpatched_and_source(self) -> tuple[float, float] | None:
-        """The metric where effects are 0, and where they are 1."""
-        if self.ends is None:
-            return None
-        clean, corrupt = self.ends
-        return (clean, corrupt) if self.direction == "noise" else (corrupt, clean)
+    def ends_of(self, of: Of = "mean") -> Ends | None:
+        """Those of one pair, draw or fact, where it is a number; else of the run."""
+        own = (
+            reading.ends_of_member(self.result, of) if self.result and isinstance(of, int) else None
+        )
+        return Ends(*own) if own else self.ends
 
-    def raw(self, effect: float) -> float | None:
-        """The metric itself of a run with that effect."""
-        if (ends := self.unpatched_and_source) is None:
+    def raw(self, effect: float, of: Of = "mean") -> float | None:
+        """The metric itself of a run with that effect; a mean of shares has none."""
+        ends = self.ends_of(of)
+        if ends is None or (self.is_set and not isinstance(of, int)):
             return None
-        unpatched, source = ends
+        unpatched, source = reversed(ends) if self.direction == "denoise" else ends
         return unpatched + effect * (source - unpatched)
 
     # Its maps

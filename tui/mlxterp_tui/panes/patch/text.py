@@ -51,14 +51,14 @@ def member_word(run: PatchRun) -> str:
     return "fact" if run.is_set else "draw"
 
 
-def ends_words(run: PatchRun) -> str:
+def ends_words(run: PatchRun, of: Of = "mean") -> str:
     """`0 = corrupt −5.49, 1 = clean 6.11`; of tracing `p .27 clean, .085 with noise`."""
-    if run.ends is None:
+    ends = run.ends_of(of)
+    if ends is None:
         return ""
     if run.is_tracing:
-        clean, noised = probability(run.ends.clean), probability(run.ends.corrupt)
-        return f"p {clean} clean, {noised} with noise"
-    clean, corrupt = raw(run.ends.clean), raw(run.ends.corrupt)
+        return f"p {probability(ends.clean)} clean, {probability(ends.corrupt)} with noise"
+    clean, corrupt = raw(ends.clean), raw(ends.corrupt)
     if run.direction == "noise":
         return f"0 = clean {clean}, 1 = corrupt {corrupt}"
     return f"0 = corrupt {corrupt}, 1 = clean {clean}"
@@ -130,7 +130,7 @@ def maps_line(run: PatchRun, name: str, of: Of = "mean") -> Content:
     found = run.map(name, of)
     if found is None:
         return names
-    told = " · ".join(filter(None, [ends_words(run), range_words(found), filled(found)]))
+    told = " · ".join(filter(None, [ends_words(run, of), range_words(found), filled(found)]))
     return Content.assemble(names, ("   " + told, "$foreground-muted"))
 
 
@@ -141,7 +141,8 @@ def brief(name: str) -> str:
 
 def raw(value: float) -> str:
     """A metric as it is: −5.49, 0.0031."""
-    text = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    small = 0.0001 <= abs(value) < 0.1
+    text = f"{value:.2g}" if small else f"{value:.2f}"
     return text.replace("-", MINUS)
 
 
@@ -194,7 +195,7 @@ def table(run: PatchRun, name: str, of: Of = "mean", separator: str = "\t") -> s
         raise BadInput("there is no map to write yet; run a pair of prompts first")
     lines = [separator.join(COLUMNS)]
     for at, value in sorted(found.cells(), key=lambda cell: (-cell[0].row, cell[0].column)):
-        metric = run.raw(value) if found.measure == "effect" else None
+        metric = run.raw(value, of) if found.measure == "effect" else None
         lines.append(
             separator.join(
                 [
