@@ -10,6 +10,7 @@ from mlxterp_engine.experiments.card import Card, Claim, Curve, Ours, Paper
 BESIDE = 92  # columns of a chart: the layer, and for each curve a value and a bar
 LAYER, VALUE = 5, 9
 FROM_MEMORY = " (quoted from memory)"
+COUNTED = ("facts",)  # units that have no fractions
 
 
 def card_markdown(card: Card) -> str:
@@ -71,11 +72,12 @@ def bar_chart(together: Sequence[Curve], width: int = BESIDE) -> list[str]:
     """
     most = full_bar([abs(v) for curve in together for v in curve.values if v is not None])
     bar = max(3, (width - LAYER) // len(together) - VALUE - 2)
+    digits = 0 if together[0].unit in COUNTED else 3
     heads = [" " * LAYER + "".join(f"  {_head(c.title, VALUE + bar)}" for c in together)]
     rows = zip(*(curve.values for curve in together), strict=True)
     lines = [
         f"{'embed' if layer == -1 else layer:>{LAYER}}"
-        + "".join(f"  {_value(v)} {_bar(v, most, bar - 1):<{bar - 1}}" for v in values)
+        + "".join(f"  {_value(v, digits)} {_bar(v, most, bar - 1):<{bar - 1}}" for v in values)
         for layer, values in zip(together[0].layers, rows, strict=True)
     ]
     return [line.rstrip() for line in (heads if len(together) > 1 else []) + lines]
@@ -102,8 +104,8 @@ def _bar(value: float | None, most: float, width: int) -> str:
     return "█" * length if length <= width else "█" * (width - 1) + "▸"
 
 
-def _value(value: float | None) -> str:
-    return f"{'not known' if value is None else f'{value:.3f}':>{VALUE}}"
+def _value(value: float | None, digits: int) -> str:
+    return f"{'not known' if value is None else f'{value:.{digits}f}':>{VALUE}}"
 
 
 def _facts(card: Card) -> str:

@@ -184,7 +184,7 @@ def _data(request: CausalTracing, result: Result, facts: Sequence[ReadFact]) -> 
 def _notes(request: CausalTracing, figures: Figures, facts: Sequence[ReadFact]) -> list[str]:
     subjects = len({fact.fact.relation for fact in facts})
     return [
-        f"{request.samples} draws of noise a fact, where the paper has 10; the same draws for all "
+        f"draws of noise a fact: {request.samples}, where the paper has 10; the same draws for all "
         "facts whose subjects have as many tokens, as in the authors' program",
         f"windows are {figures.window} of {figures.blocks} blocks, the share of depth of the "
         "paper's 10 of 48, in the program's rule (block l-w/2 to l+w/2-1), not the text's",

@@ -22,11 +22,11 @@ from mlxterp_engine.techniques.causal_tracing_cells import Options, Restorations
 from mlxterp_engine.techniques.causal_tracing_checks import Checks
 from mlxterp_engine.techniques.causal_tracing_fact import (
     NoisedRun,
-    Question,
     finite,
     forgotten,
     noised_run,
 )
+from mlxterp_engine.techniques.causal_tracing_subject import Question
 from mlxterp_engine.tracing.forward import forward
 from mlxterp_engine.tracing.resume import two_runs
 from mlxterp_engine.tracing.sites import Site

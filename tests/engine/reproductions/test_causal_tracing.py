@@ -14,7 +14,7 @@ from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.running import run
 from mlxterp_engine.techniques import causal_facts
 from mlxterp_engine.techniques.causal_facts_known import ReadFact, is_known
-from mlxterp_engine.techniques.causal_tracing_fact import Question
+from mlxterp_engine.techniques.causal_tracing_subject import Question
 from mlxterp_engine.techniques.execute import execute
 from mlxterp_engine.techniques.findings import Prompted
 from mlxterp_engine.techniques.npz import read_npz
@@ -108,7 +108,11 @@ class TestTheCard:
 
     def test_the_notes_say_where_it_differs_from_the_paper(self, made):
         notes = " ".join(made.card.notes)
-        for said in ("2 draws", "where the paper has 10", "1 of 4 blocks", "attention sink"):
+        for said in (
+            "draws of noise a fact: 2, where the paper has 10",
+            "1 of 4 blocks",
+            "attention sink",
+        ):
             assert said in notes
         assert made.card.data.startswith("the first 5 facts that the model knows")
         assert made.card.texts == 5

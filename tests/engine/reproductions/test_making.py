@@ -248,6 +248,12 @@ def test_bars_are_as_long_as_their_values(made):
     assert unknown.split() == ["1", "not", "known"]
 
 
+def test_what_is_counted_has_no_fractions():
+    curve = Curve(title="peaks", unit="facts", layers=[0, 1], values=[3.0, 0.0])
+    assert bar_chart([curve], width=37)[0].split()[:2] == ["0", "3"]
+    assert bar_chart([replace(curve, unit="nats")], width=37)[0].split()[1] == "3.000"
+
+
 def test_one_layer_far_above_the_others_does_not_take_their_bars_away():
     values = [100.0, *[8.0] * 20, 4.0]
     curve = Curve(title="kl", unit="nats", layers=list(range(-1, 21)), values=values)
