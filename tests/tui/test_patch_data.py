@@ -331,7 +331,7 @@ def test_a_pair_has_ends_of_its_own_and_a_mean_of_shares_has_no_metric(pairs):
         "corrupt … clean   −6.00 … 4.00",
     ]
     assert pairs.raw(0.4) is None
-    assert text.table(pairs, "z").splitlines()[2].endswith("\t0.4\t")
+    assert text.table(pairs, "z").splitlines()[5].endswith("\t0.4\t")
 
 
 def test_means_by_position_come_before_their_columns_are_known():
