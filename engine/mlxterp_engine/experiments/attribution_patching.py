@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.experiments.patching import Patching
 from mlxterp_engine.experiments.request import check_range
 
@@ -15,7 +14,8 @@ class AttributionPatching(Patching, frozen=True, kw_only=True, tag="attribution-
     steps: 1, the gradient at the corrupt run; more, its mean at so many points between both
     prompts' embeddings (integrated gradients). top: how many cells of each map, the largest by
     the estimate, are patched too, and as many of the others, drawn by the seed: to see how good
-    the estimate is, and what it misses.
+    the estimate is, and what it misses. Of pairs the means are estimated, and the same cells are
+    patched in each.
     """
 
     steps: int = 1
@@ -23,11 +23,6 @@ class AttributionPatching(Patching, frozen=True, kw_only=True, tag="attribution-
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pairs is not None:
-            raise BadInput(
-                "attribution-patching takes one pair, clean and corrupt; activation-patching "
-                "takes pairs"
-            )
         check_range("steps", self.steps, 1, 1000)
         check_range("top", self.top, 2, 1000)
 

@@ -2,147 +2,169 @@
 
 A first-order estimate misses what saturates or cancels (Kramár et al. 2024, arXiv 2403.00745), so
 no map comes without exact values of its largest cells and of as many others, drawn at random,
-their rank correlation and slope.
+their rank correlation and slope. Of a set of pairs the estimates are averaged first, and the cells
+whose mean is largest are patched in every pair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
-from mlxterp_engine.experiments import AttributionPatching, PatchCells, PatchEnds, Price, Step
+from mlxterp_engine.experiments import (
+    AttributionPatching,
+    Contract,
+    PatchCells,
+    PatchEnds,
+    Price,
+    Step,
+)
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.activation_patching import (
     check_sites,
     ends_of,
     figures,
+    figures_between,
     kinds_of,
     pair_of,
 )
 from mlxterp_engine.techniques.findings import Findings, Prompts
-from mlxterp_engine.techniques.patching import Session, check_lengths, open_pair
-from mlxterp_engine.techniques.patching_agreement import Agreement, agreement
-from mlxterp_engine.techniques.patching_cells import Asked, Place, grouped, places_of
+from mlxterp_engine.techniques.patching import Pair, Session, check_lengths, open_pair
+from mlxterp_engine.techniques.patching_cells import Asked, Place
+from mlxterp_engine.techniques.patching_exact import (
+    agreements,
+    chosen_cells,
+    coordinates,
+    estimates_of,
+    exact_effects,
+    figures_of,
+    words_of,
+)
 from mlxterp_engine.techniques.patching_gradients import estimates
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of
 from mlxterp_engine.techniques.patching_price import at_once, price_of_attribution
+from mlxterp_engine.techniques.patching_sets import as_a_share, over_pairs, price_of_pairs
 from mlxterp_engine.techniques.patching_sweep import Maps, rectangle
-from mlxterp_engine.tracing.patching_rows import Cell
+from mlxterp_engine.tracing.resume import first_different
+from mlxterp_engine.tracing.sites import Site
 
 import numpy as np
+
+DIRECTION = "denoise"
+EXACT = "exact_effect"
+
+Parts = Generator[PatchEnds | PatchCells | Step, None, Findings]
+Sweep = Generator[Step, None, tuple[Maps, dict[str, Contract]]]
 
 
 def check(model: InterpretableModel, request: AttributionPatching) -> None:
     """Answers are single tokens; the model has every site asked for in some block."""
     answers_of(model, request.answer, request.wrong)
     check_sites(model, request)
+    if request.pairs is not None:
+        check_alike(pairs_of(model, request), _asked(request))
 
 
 def price(model: InterpretableModel, request: AttributionPatching, prompts: Prompts) -> Price:
+    def of_one(pair: Pair) -> Price:
+        return price_of_attribution(model, _asked(request), pair, request.steps, request.top)
+
+    if request.pairs is not None:
+        return price_of_pairs(pairs_of(model, request), of_one)
     pair = pair_of(model, request, prompts)
     check_lengths(pair)
-    return price_of_attribution(
-        model, Asked(tuple(request.kinds)), pair, request.steps, request.top
-    )
+    return of_one(pair)
 
 
-def run(
-    model: InterpretableModel, request: AttributionPatching, prompts: Prompts
-) -> Generator[PatchEnds | PatchCells | Step, None, Findings]:
+def run(model: InterpretableModel, request: AttributionPatching, prompts: Prompts) -> Parts:
     """The ends, every map whole, then the exact cells, which are in the result alone."""
-    pair = pair_of(model, request, prompts)
-    asked = Asked(tuple(request.kinds))
+    if request.pairs is not None:
+        return (yield from _of_pairs(model, request))
+    pair, asked = pair_of(model, request, prompts), _asked(request)
     yield Step(0, 1, "both runs")
-    kinds = [*kinds_of(asked), *(["resid_pre"] if request.steps > 1 else [])]
-    session = open_pair(model, pair, kinds, request.metric, "denoise")
+    session = open_pair(model, pair, _kinds(request), request.metric, DIRECTION)
     yield session.ends
     maps = yield from estimates(session, asked, request.metric, pair.answers, request.steps)
     for name, values in maps.items():
         rows, at = (list(range(count)) for count in values.shape)
         yield rectangle(name, rows, at, values)
-    chosen = _chosen(session, asked, maps, request)
-    exact = yield from _exact(session, chosen, at_once(model, session.runs.tokens, request.metric))
-    done = [(place.cell, float(exact[i])) for i, place in enumerate(chosen)]
-    agreements = _agreements(maps, chosen, exact)
+    positions = range(session.runs.first, session.runs.tokens)
+    chosen = chosen_cells(model.sites, asked, maps, positions, request.top, request.seed)
+    exact, contracts = yield from _patched(session, chosen, request)
+    agreed = agreements(maps, chosen, exact[EXACT])
     return Findings(
-        ends_of(session, pair) | maps | _checked(asked, maps, chosen, exact),
-        session.contracts(done),
+        ends_of(session, pair) | maps | coordinates(asked, chosen) | _beside(maps, chosen) | exact,
+        contracts,
         {
             "clean_tokens": pair.clean.tokens,
             "corrupt_tokens": pair.corrupt.tokens,
-            "method": session.method,
-            "gradient": "of the corrupt run" if request.steps == 1 else "between both prompts",
-            "exact_sites": [place.map for place in chosen],
+            **_strings(session.method, request, chosen),
         },
-        _headline(request, session, agreements),
-        figures(session, maps) | _figures(agreements),
+        _headline(request, (session.readout.clean, session.readout.corrupt), words_of(agreed)),
+        figures(session, maps) | figures_of(agreed),
     )
 
 
-def _chosen(
-    session: Session, asked: Asked, maps: Maps, request: AttributionPatching
-) -> list[Place]:
-    """Of each map the cells whose estimate is largest by its size, largest first; then others."""
-    sites, runs = session.model.sites, session.runs
-    draw = np.random.default_rng(request.seed)
-    chosen: list[Place] = []
-    for name in asked.maps:
-        places = places_of(sites, name, range(runs.first, runs.tokens), asked)
-        places.sort(key=lambda place: -abs(maps[place.map][place.index]))
-        rest = range(request.top, len(places))
-        others = draw.choice(rest, min(request.top, len(rest)), replace=False) if rest else []
-        chosen += places[: request.top] + [places[i] for i in others]
-    return chosen
+def _of_pairs(model: InterpretableModel, request: AttributionPatching) -> Parts:
+    """First every pair's estimates, then in every pair the same exact cells."""
+    pairs, asked = pairs_of(model, request), _asked(request)
+
+    def estimated(session: Session, pair: Pair) -> Sweep:
+        steps = estimates(session, asked, request.metric, pair.answers, request.steps)
+        return (yield from steps), {}
+
+    def patched(session: Session, _: Pair) -> Sweep:
+        return (yield from _patched(session, chosen, request))
+
+    sweep = over_pairs(model, request, pairs, _kinds(request), DIRECTION, estimated)
+    found = yield from as_a_share(sweep, 0, 2, told=True)
+    maps = {name: found.arrays[name] for name in asked.maps}
+    first = min(first_different(pair.clean.ids, pair.corrupt.ids) for pair in pairs)
+    positions = range(first, len(pairs[0].clean.ids))
+    chosen = chosen_cells(model.sites, asked, maps, positions, request.top, request.seed)
+    sweep = over_pairs(model, request, pairs, _kinds(request), DIRECTION, patched)
+    exact = yield from as_a_share(sweep, 1, 2, told=True)
+    agreed = agreements(maps, chosen, exact.arrays[EXACT])
+    words = _headline(request, found.ends, words_of(agreed))
+    return Findings(
+        found.arrays | coordinates(asked, chosen) | _beside(maps, chosen) | exact.arrays,
+        exact.contracts,
+        {"pairs": found.texts, **_strings(model.resumption.method, request, chosen)},
+        f"{len(pairs)} pairs, mean {words}",
+        figures_between(*found.ends, maps) | figures_of(agreed) | {"pairs": float(len(pairs))},
+    )
 
 
-def _exact(
-    session: Session, chosen: list[Place], tokens_at_once: int
-) -> Generator[Step, None, np.ndarray]:
-    """Their effects by patching, in the order given."""
-    found: dict[Cell, float] = {}
-    for group in grouped(chosen, session.runs.first, session.runs.tokens, tokens_at_once):
-        cells = [place.cell for place in group]
-        found |= zip(cells, session.effects(cells).tolist(), strict=True)
-        yield Step(len(found), len(chosen), "exact cells")
-    return np.array([found[place.cell] for place in chosen], dtype=np.float32)
+def _asked(request: AttributionPatching) -> Asked:
+    return Asked(tuple(request.kinds))
 
 
-def _agreements(maps: Maps, chosen: list[Place], exact: np.ndarray) -> dict[str, Agreement]:
-    found = {}
-    for name in maps:
-        own = [i for i, place in enumerate(chosen) if place.map == name]
-        estimated = np.array([maps[name][chosen[i].index] for i in own])
-        found[name] = agreement(estimated, exact[own])
-    return found
+def _kinds(request: AttributionPatching) -> list[str | Site]:
+    """What is recorded; integrated gradients start at the first block's input."""
+    return [*kinds_of(_asked(request)), *(["resid_pre"] if request.steps > 1 else [])]
 
 
-def _checked(
-    asked: Asked, maps: Maps, chosen: list[Place], exact: np.ndarray
-) -> dict[str, np.ndarray]:
-    """exact_site counts the sites in the order asked for; the cell's layer and at; both values."""
-    index = np.array([place.index for place in chosen], dtype=np.int32)
+def _patched(session: Session, chosen: list[Place], request: AttributionPatching) -> Sweep:
+    """The exact effects, [cell], and what those runs prove."""
+    size = at_once(session.model, session.runs.tokens, request.metric)
+    exact = yield from exact_effects(session, chosen, size)
+    done = [(place.cell, float(exact[i])) for i, place in enumerate(chosen)]
+    return {EXACT: exact}, session.contracts(done)
+
+
+def _beside(maps: Maps, chosen: list[Place]) -> dict[str, np.ndarray]:
+    return {"exact_estimate": estimates_of(maps, chosen)}
+
+
+def _strings(
+    method: str, request: AttributionPatching, chosen: list[Place]
+) -> dict[str, str | list[str]]:
     return {
-        "exact_site": np.array([asked.maps.index(p.map) for p in chosen], dtype=np.int32),
-        "exact_layer": index[:, 0],
-        "exact_at": index[:, 1],
-        "exact_estimate": np.array([maps[p.map][p.index] for p in chosen], dtype=np.float32),
-        "exact_effect": exact,
+        "method": method,
+        "gradient": "of the corrupt run" if request.steps == 1 else "between both prompts",
+        "exact_sites": [place.map for place in chosen],
     }
 
 
-def _figures(agreements: dict[str, Agreement]) -> dict[str, float]:
-    found = {}
-    for name, agreed in agreements.items():
-        found[f"{name}_rank_correlation"] = agreed.rank_correlation
-        found[f"{name}_slope"] = agreed.slope
-    found["disagreeing_maps"] = float(sum(agreed.disagrees for agreed in agreements.values()))
-    return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def _headline(
-    request: AttributionPatching, session: Session, agreements: dict[str, Agreement]
-) -> str:
-    """Which maps' estimates can't be trusted."""
-    ends = f"{session.readout.clean:.2f} clean, {session.readout.corrupt:.2f} corrupt"
-    off = [name for name, agreed in agreements.items() if agreed.disagrees]
-    words = f"off at {', '.join(off)}: patch there" if off else "near the exact values"
-    return f"{WORDS[request.metric]} {ends}; estimates {words}"
+def _headline(request: AttributionPatching, ends: tuple[float, float], words: str) -> str:
+    return f"{WORDS[request.metric]} {ends[0]:.2f} clean, {ends[1]:.2f} corrupt; {words}"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from mlxterp_engine.experiments import Array, BadInput, Contract, PatchCells, PatchEnds, Price, Step
 from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.patching import Pair, Session, open_pair
 from mlxterp_engine.techniques.patching_pairs import summed_up, worst
+from mlxterp_engine.tracing.sites import Site
 
 import numpy as np
 
+Found = TypeVar("Found")
 Maps = dict[str, np.ndarray]
 Parts = Generator[PatchEnds | PatchCells | Step, None, tuple[Maps, dict[str, Contract]]]
 
@@ -36,11 +39,12 @@ def over_pairs(
     model: InterpretableModel,
     request: PairRequest,
     pairs: Sequence[Pair],
-    kinds: Sequence[str],
+    kinds: Sequence[str | Site],
     direction: str,
-    sweep: Callable[[Session], Parts],
+    sweep: Callable[[Session, Pair], Parts],
 ) -> Generator[PatchCells | Step, None, OverPairs]:
-    """Each pair in its turn; after each, the mean maps of those that are done."""
+    """Each pair in its turn; after each, the mean maps of those that are done. Of what a sweep
+    gives that is no map, [cell], nothing is told on the way."""
     found: dict[str, list[np.ndarray]] = {}
     ends: list[tuple[float, float]] = []
     contracts = []
@@ -49,12 +53,14 @@ def over_pairs(
             session = open_pair(model, pair, kinds, request.metric, direction)
         except BadInput as error:
             raise BadInput(f"pair {number + 1} of {request.pairs}: {error}") from None
-        maps, held = yield from _as_a_share(sweep(session), number, len(pairs))
+        steps = as_a_share(sweep(session, pair), number, len(pairs), told=False)
+        maps, held = yield from steps
         contracts.append(held)
         ends.append((session.readout.clean, session.readout.corrupt))
         for name, values in maps.items():
             found.setdefault(name, []).append(values)
-            yield _mean(name, found[name])
+            if values.ndim == 2:
+                yield _mean(name, found[name])
     texts = [["".join(p.tokens) for p in (pair.clean, pair.corrupt)] for pair in pairs]
     return OverPairs(summed_up(found, ends), worst(contracts), texts)
 
@@ -66,10 +72,10 @@ def price_of_pairs(pairs: Sequence[Pair], price: Callable[[Pair], Price]) -> Pri
     return Price(passes, seconds, max(one.bytes for one in each))
 
 
-def _as_a_share(
-    steps: Parts, number: int, count: int
-) -> Generator[Step, None, tuple[Maps, dict[str, Contract]]]:
-    """A pair's steps as shares of all pairs; its own cells are not told, means are."""
+def as_a_share(
+    steps: Generator[Any, None, Found], number: int, count: int, *, told: bool
+) -> Generator[Any, None, Found]:
+    """Its steps as shares of so many runs of the like. told: whether its other parts are."""
     try:
         while True:
             try:
@@ -78,6 +84,8 @@ def _as_a_share(
                 return end.value
             if isinstance(part, Step):
                 yield Step(number + part.done / part.total, count, "pairs")
+            elif told:
+                yield part
     finally:
         steps.close()
 

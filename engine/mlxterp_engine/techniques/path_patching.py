@@ -23,7 +23,12 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.experiments.path_patching import FINAL
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques.activation_patching import ends_of, most, pair_of, rectangle
+from mlxterp_engine.techniques.activation_patching import (
+    ends_of,
+    figures_between,
+    most,
+    pair_of,
+)
 from mlxterp_engine.techniques.findings import Findings, Prompts
 from mlxterp_engine.techniques.patching import (
     MOVED,
@@ -45,6 +50,7 @@ from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_pairs import pairs_of
 from mlxterp_engine.techniques.patching_price import at_once, price_of_paths
 from mlxterp_engine.techniques.patching_sets import over_pairs, price_of_pairs
+from mlxterp_engine.techniques.patching_sweep import rectangle
 from mlxterp_engine.tracing.patching_rows import Cell
 from mlxterp_engine.tracing.paths import Delivered, Paths, delivered, run_from
 from mlxterp_engine.tracing.resume import Method
@@ -96,7 +102,7 @@ def run(
             "receivers": words_of(paths),
         },
         _headline(request, ends, paths, maps[EFFECT]),
-        _figures(ends, maps[EFFECT]),
+        figures_between(*ends, maps),
     )
 
 
@@ -110,7 +116,7 @@ def _of_pairs(
         pairs,
         kinds_of(paths),
         request.direction,
-        lambda session: sweep(session, paths, request.metric),
+        lambda session, _: sweep(session, paths, request.metric),
     )
     effect = found.arrays[EFFECT]
     return Findings(
@@ -118,7 +124,7 @@ def _of_pairs(
         found.contracts,
         {"pairs": found.texts, "method": model.resumption.method, "receivers": words_of(paths)},
         f"{len(pairs)} pairs, mean {_headline(request, found.ends, paths, effect)}",
-        _figures(found.ends, effect) | {"pairs": float(len(pairs))},
+        figures_between(*found.ends, {EFFECT: effect}) | {"pairs": float(len(pairs))},
     )
 
 
@@ -307,14 +313,6 @@ def _headline(
         return f"{words}; no cell could be computed"
     layer, head = most(effect)
     return f"{words}; most: head {layer}.{head} to {_to(paths)}, {effect[layer, head]:.2f}"
-
-
-def _figures(ends: tuple[float, float], effect: np.ndarray) -> dict[str, float]:
-    """Both ends, and the largest effect by its size."""
-    found = {"clean_metric": ends[0], "corrupt_metric": ends[1]}
-    if np.isfinite(effect).any():
-        found["effect_most"] = float(effect[most(effect)])
-    return found
 
 
 def _to(paths: Paths) -> str:

@@ -104,11 +104,56 @@ def test_a_wrong_line_is_named(tiny, file, lines, words):
         run(request(file(*lines)), tiny, log=False)
 
 
-def test_a_missing_file_and_a_set_for_attribution_are_refused(tiny, tmp_path):
+def test_a_missing_file_is_refused(tiny, tmp_path):
     with pytest.raises(BadInput, match="can't be read"):
         run(request(str(tmp_path / "none.jsonl")), tiny, log=False)
-    with pytest.raises(BadInput, match="attribution-patching takes one pair"):
-        AttributionPatching(pairs="ioi")
+
+
+def estimate(**fields):
+    sites = {"sites": ["attn_out", "k"], "top": 3, "model": "glass-tiny"}
+    return AttributionPatching(**sites | fields)
+
+
+def test_estimates_of_a_set_are_means_and_the_same_cells_are_patched_in_every_pair(tiny, file):
+    """Beside activation patching, which knows every cell."""
+    parts = []
+    found = run(estimate(pairs=file(*PAIRS)), tiny, parts.append, log=False).arrays
+    alone = [run(estimate(**pair), tiny, log=False).arrays for pair in PAIRS]
+    patched = run(request(file(*PAIRS), sites=["attn_out", "k"]), tiny, log=False).arrays
+    for name in ("attn_out", "k"):
+        stacked = np.stack([arrays[name] for arrays in alone])
+        assert found[f"{name}_pairs"] == pytest.approx(stacked, abs=1e-5)
+        assert found[name] == pytest.approx(stacked.mean(axis=0), abs=1e-5)
+    cells = zip(found["exact_site"], found["exact_layer"], found["exact_at"], strict=True)
+    for number, (site, layer, at) in enumerate(cells):
+        name = ("attn_out", "k")[site]
+        assert found["exact_estimate"][number] == found[name][layer, at]
+        expected = patched[f"{name}_pairs"][:, layer, at]
+        # Of the distance between the ends: batches of other shapes sum in another order.
+        assert found["exact_effect_pairs"][:, number] == pytest.approx(expected, abs=1e-4)
+        assert found["exact_effect"][number] == pytest.approx(expected.mean(), abs=1e-4)
+    largest = np.unravel_index(np.abs(found["attn_out"]).argmax(), found["attn_out"].shape)
+    assert (found["exact_layer"][0], found["exact_at"][0]) == largest
+    steps = [part.done / part.total for part in parts if isinstance(part, Step)]
+    assert steps == sorted(steps)
+
+
+def test_a_set_of_one_is_its_pair(tiny, file):
+    found = run(estimate(pairs=file(PAIRS[0])), tiny, log=False)
+    alone = run(estimate(**PAIRS[0]), tiny, log=False)
+    for name in ("attn_out", "k", "exact_layer", "exact_at", "exact_estimate", "exact_effect"):
+        assert found.arrays[name] == pytest.approx(alone.arrays[name], abs=1e-6), name
+    assert found.meta.contracts["patch_full"].ok
+    assert found.meta.headline == f"1 pairs, mean {alone.meta.headline}"
+
+
+def test_estimates_of_a_set_cost_more_than_those_of_a_pair_and_want_pairs_alike(tiny, file):
+    assert (
+        price(tiny, estimate(pairs=file(*PAIRS))).passes > price(tiny, estimate(**PAIRS[0])).passes
+    )
+    longer = {**PAIRS[0], "clean": "The cat sat on", "corrupt": "The bat sat on"}
+    with pytest.raises(BadInput, match="pair 1 has 5 tokens and pair 2 has 6"):
+        run(estimate(pairs=file(PAIRS[0], longer)), tiny, log=False)
 
 
 def test_names_are_single_tokens_of_the_default_model(smol):
