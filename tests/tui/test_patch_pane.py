@@ -157,6 +157,12 @@ class TestAsking:
             await screen.sees("is 3 tokens here")
             assert len(asked(screen)) == 1
 
+    async def test_answers_that_nobody_typed_go_with_their_prompt(self, on_tiny):
+        async with on_tiny() as screen:
+            await with_example(screen)
+            screen.app.main.prompt.text = "The dog sat on the mat"
+            await screen.until(lambda: pane_of(screen).question.answer is None, "no answer")
+
     async def test_t_opens_the_line_with_the_answers_that_there_are(self, on_tiny):
         async with on_tiny() as screen:
             await with_example(screen)
@@ -284,12 +290,13 @@ class TestKeeping:
     async def test_what_was_asked_is_remembered(self, on_tiny):
         async with on_tiny() as screen:
             await with_example(screen)
-            await screen.press("d")
+            await screen.command('answers "a" "e"')
             await done(screen, 2)
             kept = json.loads(json.dumps(pane_of(screen).remembered()))
             fresh = type(pane_of(screen))()
             fresh.recall(kept)
             assert fresh.question == pane_of(screen).question
+            assert fresh.question.answer == "a"
             assert fresh.second_prompt == CAT.corrupt
 
     def test_foreign_memories_are_passed_over(self):

@@ -45,7 +45,7 @@ class PatchBody(Vertical):
     #patch-column Static { margin: 1 0 0 0; }
     #patch-column #patch-cell { margin: 0; }
     #patch-column #patch-cell, #patch-column #patch-notes { text-wrap: wrap; }
-    #patch-strip { padding: 0 1; background: $surface; display: none; }
+    #patch-strip { height: auto; padding: 0 1; background: $surface; display: none; }
     PatchBody.-column #patch-column { display: block; }
     PatchBody.-strip #patch-strip { display: block; }
     """

@@ -226,9 +226,11 @@ class PatchPane(PatchRuns, can_focus=True):
     async def action_example(self) -> None:
         """A pair that the model reads as equally many tokens, in both prompts, and its map."""
         example = await self._fitting_example()
+        await self._place(example.clean, example.corrupt)
+        self.second_prompt = example.corrupt
+        await self.read_anew(example.clean, self.app.setting)
         self.named_by_hand = False
         self.question = PatchQuestion().answering(example.answer, example.wrong)
-        await self._place(example.clean, example.corrupt)
         self.app.main.ask_prompt()
 
     async def _fitting_example(self) -> Example:

@@ -17,11 +17,12 @@ from mlxterp_tui.panes.patch import prompts, text
 from mlxterp_tui.panes.patch.aligned import AlignedRows
 from mlxterp_tui.panes.patch.asking import answered
 from mlxterp_tui.panes.patch.body import PatchBody
-from mlxterp_tui.panes.patch.question import TRACING, PatchQuestion, question_of
+from mlxterp_tui.panes.patch.question import EXPERIMENT_METHODS, TRACING, PatchQuestion, question_of
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.subject import chosen, proposed, span_of, text_at
 from mlxterp_tui.panes.patch.view import PatchView
 from mlxterp_tui.panes.patch.words import EMPTY
+from mlxterp_tui.screens.help import flowing
 from mlxterp_tui.session import Progress
 from mlxterp_tui.setting import Setting
 from mlxterp_tui.widgets.legend import Legend
@@ -60,17 +61,19 @@ class PatchRuns(Pane):
         self.rows = AlignedRows(id="patch-rows")
         self.question = PatchQuestion()
         self.span: Span | None = None  # what was marked by hand
+        self.named_by_hand = False  # the answers: else they go with the prompt
         self._heading = Legend(id="patch-legend")
         self._next = PatchRun()
         self._asked_by = PatchQuestion()  # what the run on screen answers
         self._read: tuple[Tokenized, Tokenized] | None = None
         self._refusal = ""
-        self._offered: Request | None = None
+        self._offered: Request | None = None  # what was priced and not run yet
+        self._sent: Request | None = None
         self._before: list[tuple[PatchRun, PatchQuestion]] = []
 
     def compose(self) -> ComposeResult:
         yield self.rows
-        yield Static(EMPTY, id="patch-empty", markup=False)
+        yield Static(flowing(EMPTY), id="patch-empty", markup=False)
 
     def on_show(self) -> None:
         """The rows here say what the strips above would say again."""
@@ -127,6 +130,8 @@ class PatchRuns(Pane):
     def prompts_read(self, first: Tokenized, second: Tokenized) -> None:
         if self._read is not None and [one.ids for one in self._read] != [first.ids, second.ids]:
             self.span, self._refusal = None, ""
+        if not self.named_by_hand and self._read is not None and self._read[0].ids != first.ids:
+            self.question = self.question.answering(None, None)
         self._read = first, second
         self.draw_rows()
 
@@ -157,7 +162,8 @@ class PatchRuns(Pane):
         alignment = self.alignment
         if self.span is not None:
             return self.span
-        return chosen(alignment) if alignment.corrupt else proposed(alignment.clean)
+        pair = bool(alignment.corrupt) and (self.question.takes_two or alignment.fits)
+        return chosen(alignment) if pair else proposed(alignment.clean)
 
     # Asking.
 
@@ -173,10 +179,10 @@ class PatchRuns(Pane):
     async def asked(self, prompt: str, setting: Setting) -> AnyRequest | None:
         """A refusal, and the price of a long run, are said in place; asked again it is run."""
         try:
-            await self._read_anew(prompt, setting)
-            prompts = prompt, self.second_prompt
-            question = await answered(self.app.session, self.question, prompts, setting)
-            request = self._with_subject(question).request(*prompts, setting)
+            await self.read_anew(prompt, setting)
+            pair = prompt, self.second_prompt
+            question = await answered(self.app.session, self.question, pair, setting)
+            request = self._with_subject(question).request(*pair, setting)
             price = await self.app.session.estimate(request)
         except BadInput as error:
             self._refuse(str(error))
@@ -185,10 +191,10 @@ class PatchRuns(Pane):
             self._offered = request
             self._refuse(f"This takes {price_in_words(price)}. Enter again, or r, runs it.")
             return None
-        self._offered, self._refusal = None, ""
+        self._offered, self._sent = None, request
         return request
 
-    async def _read_anew(self, prompt: str, setting: Setting) -> None:
+    async def read_anew(self, prompt: str, setting: Setting) -> None:
         """What is marked is marked in these prompts, however fast they were typed."""
         tokenize = self.app.session.tokenize
         first = await tokenize(prompt, setting.bos, setting.chat)
@@ -198,9 +204,9 @@ class PatchRuns(Pane):
     async def price_of(self, question: PatchQuestion) -> Price | None:
         """What a question about the prompts as they stand would cost."""
         app = self.app
-        prompts = app.main.prompt.text, app.main.prompt.second
-        asked = await answered(app.session, question, prompts, app.setting)
-        request = self._with_subject(asked).request(*prompts, app.setting)
+        pair = app.main.prompt.text, app.main.prompt.second
+        asked = await answered(app.session, question, pair, app.setting)
+        request = self._with_subject(asked).request(*pair, app.setting)
         return await app.session.estimate(request)
 
     def _refuse(self, sentence: str) -> None:
@@ -211,7 +217,11 @@ class PatchRuns(Pane):
 
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
         """What was on screen stays there until the new run has something to show."""
+        if request is not self._sent and request.__struct_config__.tag in EXPERIMENT_METHODS:
+            self.question = question_of(request, self.question)  # a run that is replayed
+        self._refusal = ""
         self._next = PatchRun(request=request, state="waiting")
+        self.draw_rows()
 
     def show(self, parts: Sequence[Progress], card: ModelCard | None) -> None:
         self._next = self._next.with_parts(parts, card)
@@ -238,7 +248,7 @@ class PatchRuns(Pane):
         run = stored_run(stored)
         assert run.request is not None
         self.question = question_of(run.request, self.question)
-        self._read, self._refusal = None, ""
+        self._read, self._refusal, self.named_by_hand = None, "", False
         self._take(run)
 
     def _take(self, run: PatchRun) -> None:
@@ -302,11 +312,13 @@ class PatchRuns(Pane):
 
     def remembered(self) -> dict[str, Any]:
         width = self.body.grid.cell_width
-        return patch_memory.remembered(self.second_prompt, self.question, self.view, width)
+        question = self.question if self.named_by_hand else self.question.answering(None, None)
+        return patch_memory.remembered(self.second_prompt, question, self.view, width)
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
         memory = patch_memory.recalled(remembered)
         self.second_prompt = memory.second
         self.question = self._asked_by = memory.question
+        self.named_by_hand = memory.answer is not None
         self.body.view = memory.view
         self.body.grid.cell_width = memory.width

@@ -33,9 +33,10 @@ Two prompts of equally many tokens call for different answers. The model reads b
 by place, what it computed for one is written into the run of the other, and the answer is looked
 at again. The map fills in: 0, nothing moved; 1, this place alone brings the other answer.
 
-Enter, here, shows an example (Wang et al. 2022):
-  clean    {IOI.clean}   →{IOI.answer}
-  corrupt  {IOI.corrupt}   →{IOI.wrong}
+Enter, here, shows an example (Wang et al. 2022); first the clean prompt, then the corrupt one:
+
+  {IOI.clean}{IOI.answer}
+  {IOI.corrupt}{IOI.wrong}
 
 With prompts of your own: type the clean one above, o for the corrupt one, then Enter in either.
 t names the answers; without it they are what the model itself says after each prompt."""
