@@ -134,6 +134,10 @@ def test_a_card_without_json_is_a_page_of_claims_and_the_last_one_in_the_list(ho
         (("logit-lens", "--seed", "x"), "--seed: 'x' is no whole number"),
         (("logit-lens", "--seed", "-1"), "seed is -1; give a whole number from 0"),
         (("logit-lens", "--model", "glass-tny"), "glass-tny"),
+        (
+            ("causal-tracing", "--model", "glass-tiny"),
+            "none of the 65 facts of known can be traced",
+        ),
         (("list", "--fast"), "list takes only --json; leave --fast out"),
     ],
 )
