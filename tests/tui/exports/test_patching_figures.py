@@ -9,6 +9,7 @@ from mlxterp_tui.exports.patching_figure import patching_summary
 from mlxterp_tui.exports.patching_panels import panels, run_of
 from mlxterp_tui.exports.patching_picture import patching_svg
 from mlxterp_tui.exports.picture import Size, svg
+from mlxterp_tui.panes.patch.sites import shown
 
 import made as made_results
 import made_patching as made
@@ -52,13 +53,13 @@ def test_a_sweep_is_what_was_asked_both_ends_the_largest_cells_and_its_maps():
         "k              1  group 1   +0.0040",
         "k              0  group 0   +0.0010",
         "",
-        "resid_pre: residual stream before the block (before position 1 nothing differs)",
+        f"resid_pre: {shown('resid_pre').words} (before position 1 nothing differs)",
         "       1     2",
         "block  ·cat  ·sat",
         "   1   −.25  ×",
         "   0   +.50  +1.0",
         "",
-        "k · 10⁻³: keys of a key-value head",
+        f"k · 10⁻³: {shown('k').words}",
         "block  kv0:h0–1 kv1:h2–3",
         "   1   ·        +4.0",
         "   0   +1.0     −20",
@@ -70,8 +71,8 @@ def test_a_trace_is_told_in_probabilities_with_their_spread_over_draws():
     assert lines[:2] == ["noise 3 σ (σ 0.25) · 2 draws · p(' a')", "p .500 clean, .125 with noise"]
     assert "hidden      1  2 ' sat'     0.5000  0.0000" in lines
     assert "hidden      0  1 ' cat'     0.2500  0.0707" in lines  # 0.2 and 0.3: 0.1 / √2
-    assert lines[lines.index("hidden: hidden state (before position 1 nothing differs)") :][:5] == [
-        "hidden: hidden state (before position 1 nothing differs)",
+    heading = f"hidden: {shown('hidden').words} (before position 1 nothing differs)"
+    assert lines[lines.index(heading) + 1 :][:4] == [
         "       1     2",
         "block  ·cat  ·sat",
         "   1   .125  .500",
@@ -140,3 +141,8 @@ def test_a_run_of_the_log_is_drawn_with_all_its_maps():
     assert "Run 7, activation-patching" in seen
     assert "resid_pre" in seen
     assert "k · 10⁻³" in seen
+
+
+def test_a_headline_longer_than_the_picture_is_cut():
+    long = patching_svg(swept(), 60, "Run 7, activation-patching: " + "most " * 20)
+    assert "Run 7, activation-patching: most most most m…" in words(long)

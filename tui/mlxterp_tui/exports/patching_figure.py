@@ -70,14 +70,15 @@ def asked_words(run: PatchRun) -> str:
 
 def _largest(run: PatchRun) -> Iterator[list[str]]:
     """A row a cell; columns that no run of this kind has are left out."""
-    rows = [_row(run, best) for name in run.names for best in best_cells(run, name, count=MOST)]
+    names = [name for name, found in run.maps.items() if found.measure != "count"]
+    rows = [_row(run, best) for name in names for best in best_cells(run, name, count=MOST)]
     titles = ["map", "block", "at", _measure(run), "patched", "± sd"]
     known = [at for at, _ in enumerate(titles) if at < 4 or any(row[at] for row in rows)]
     return ([row[at] for at in known] for row in [titles, *rows])
 
 
 def _measure(run: PatchRun) -> str:
-    if run.is_tracing:
+    if any(found.measure == "probability" for found in run.maps.values()):
         return "p(answer)"
     return "estimate" if run.experiment == "attribution-patching" else "effect"
 

@@ -17,7 +17,7 @@ from mlxterp_tui.widgets.token_text import fit, legible
 
 LABEL = 6  # columns of a block's number
 CELL = 6
-WIDE = 9  # of a key-value head, whose label names its query heads
+WIDE = {"group": 9, "bucket": 11}  # of columns with a longer label
 MOST_MAPS = 8
 ROUNDING = 1e-6  # of a probability
 SMALL = 0.05  # effects that are all smaller are told in thousandths
@@ -33,7 +33,7 @@ class Panel:
 
     @property
     def cell_width(self) -> int:
-        return WIDE if self.found.kind == "group" else CELL
+        return WIDE.get(self.found.kind, CELL)
 
     @property
     def width(self) -> int:

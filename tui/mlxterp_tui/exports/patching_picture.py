@@ -29,6 +29,7 @@ from rich.terminal_theme import TerminalTheme
 
 GAP = 3  # columns between panels
 LEGEND = 15  # columns of the colours under a map
+TITLE_MARGIN = 15  # columns: its letters are wider than the text's
 NO_BARS = " "  # a picture has colours
 NEXT_TO_NOTHING = ("0", "+.00", f"{MINUS}.00")
 
@@ -52,7 +53,8 @@ def patching_svg(result: Result, columns: int, title: str) -> str:
         color_system="truecolor",
     )
     console.print(Segments(drawn), end="")
-    return console.export_svg(title=title, theme=_terminal(look.theme))
+    short_title = fit(title, columns - TITLE_MARGIN).rstrip()
+    return console.export_svg(title=short_title, theme=_terminal(look.theme))
 
 
 def _all_panels(run: PatchRun, columns: int) -> Iterator[Panel]:
