@@ -49,6 +49,7 @@ class CausalTracing(Request, frozen=True, kw_only=True, tag="causal-tracing"):
     authors' program has it, l−5 … l+4; paper, as their text has it, l−4 … l+5.
     sever: also the map of hidden states while the later mlp_out (or attn_out) of that token stay
     as they are under noise.
+    resume: take the draws that the very same request had done before it was stopped.
     """
 
     prompt: str | None = None
@@ -64,6 +65,7 @@ class CausalTracing(Request, frozen=True, kw_only=True, tag="causal-tracing"):
     noise_levels: list[float] = msgspec.field(default_factory=list)
     facts: str | None = None
     count: int = 30
+    resume: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,6 +23,7 @@ from mlxterp_engine.experiments import (
 )
 from mlxterp_engine.experiments.causal_tracing import SAMPLES, default_window
 from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.causal_facts_arrays import EFFECT, Gathered, absent, span_of
 from mlxterp_engine.techniques.causal_facts_buckets import BUCKETS, LAST_SUBJECT
 from mlxterp_engine.techniques.causal_facts_known import (
@@ -39,6 +40,7 @@ from mlxterp_engine.techniques.causal_tracing_fact import (
     price_of_fact,
     traced,
 )
+from mlxterp_engine.techniques.causal_tracing_kept import keeper_of
 from mlxterp_engine.techniques.causal_tracing_noise import (
     sigma_of,
     sigma_of_vocabulary,
@@ -81,13 +83,21 @@ def price(model: InterpretableModel, request: CausalTracing) -> Price:
     )
 
 
-def run(model: InterpretableModel, request: CausalTracing) -> Parts:
-    """Fact by fact; after each the means over those that are done."""
+def run(
+    model: InterpretableModel, request: CausalTracing, store: Unfinished | None = None
+) -> Parts:
+    """Fact by fact; after each the means over those that are done.
+
+    store: what the same request had when it was stopped.
+    """
+    options = options_of(model, request)
     chosen = yield from known_facts(model, read(model, request), request.count)
     noise = noise_of(model, request, chosen.known)
     done, levels = Gathered(), []
     for number, fact in enumerate(chosen.known):
-        steps = traced(model, fact.question, noise.of(fact), options_of(model, request))
+        drawn = noise.of(fact)
+        keeper = keeper_of(store, model, fact.question, drawn, options, request.resume)
+        steps = traced(model, fact.question, drawn, options, keeper)
         done.add(fact, (yield from as_a_share(steps, number, len(chosen.known))))
         levels.append([noise.effect(model, fact, level) for level in request.noise_levels])
         yield from so_far(done)

@@ -24,22 +24,23 @@ from mlxterp_engine.experiments import (
 from mlxterp_engine.experiments.alignment import Span
 from mlxterp_engine.experiments.causal_tracing import SAMPLES, default_window, window_blocks
 from mlxterp_engine.interpretable import InterpretableModel
+from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques import causal_facts
 from mlxterp_engine.techniques.causal_tracing_cells import Options
 from mlxterp_engine.techniques.causal_tracing_fact import (
-    Question,
     Traced,
     forgotten,
     price_of_fact,
     traced,
 )
+from mlxterp_engine.techniques.causal_tracing_kept import keeper_of
 from mlxterp_engine.techniques.causal_tracing_noise import (
     read_noise,
     sigma_of,
     sigma_of_vocabulary,
     standard_noise,
 )
-from mlxterp_engine.techniques.causal_tracing_subject import subject_span
+from mlxterp_engine.techniques.causal_tracing_subject import Question, subject_span
 from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
 from mlxterp_engine.techniques.patching_metric import SMALLEST
 from mlxterp_engine.tracing.resume import last_logits
@@ -78,23 +79,36 @@ def price(model: InterpretableModel, request: CausalTracing, prompts: Prompts) -
 
 def run(model: InterpretableModel, request: CausalTracing, prompts: Prompts) -> Parts:
     """The ends first, then cells as they are known, each the mean over the draws so far."""
+    return (yield from go_on(model, request, prompts, None))
+
+
+def go_on(
+    model: InterpretableModel,
+    request: CausalTracing,
+    prompts: Prompts,
+    store: Unfinished | None,
+) -> Parts:
+    """`run`, from where the same request was stopped before; store: what it had by then."""
     if request.facts is not None:
-        return (yield from causal_facts.run(model, request))
+        return (yield from causal_facts.run(model, request, store))
     (prompt,) = prompts
     yield Step(0, 1, "σ and both runs")
     question = _question(model, request, prompt)
     noise = _noise(model, request, question)
     p_clean, p_corrupt = forgotten(model, question, noise.values)
     check_ends(p_clean, float(p_corrupt.mean()), request.noise)
+    options = options_of(model, request)
+    keeper = keeper_of(store, model, question, noise.values, options, request.resume)
+    kept = keeper.kept(model.resumption.method)
     yield PatchEnds(
         clean_metric=p_clean,
         corrupt_metric=float(p_corrupt.mean()),
         first_different=question.subject[0],
         method=model.resumption.method,
+        resumed=kept.cells if kept else 0,
     )
     levels = yield from _by_level(model, request, question, noise)
-    options = options_of(model, request)
-    found = yield from traced(model, question, noise.values, options)
+    found = yield from traced(model, question, noise.values, options, keeper)
     return Findings(
         _arrays(model, question, noise, found, options) | levels,
         found.contracts,
@@ -237,6 +251,8 @@ def _figures(noise: Noise, options: Options, found: Traced) -> dict[str, float]:
         "samples": float(len(found.p_corrupt)),
         "window": float(options.window),
     }
+    if found.resumed:
+        figures["draws_from_before"] = float(found.resumed)
     for name in found.maps:
         if where := _most(found, name):
             figures[f"{name}_most"] = float(found.mean(name)[where]) - p_corrupt
@@ -261,7 +277,8 @@ def _headline(model: InterpretableModel, question: Question, found: Traced) -> s
     answer = model.tokens.strings([question.answer])[0]
     p_corrupt = float(found.p_corrupt.mean())
     ends = f"p({answer!r}) {found.p_clean:.2f} clean, {p_corrupt:.2f} under noise"
-    return f"{ends}; {_strongest(found, p_corrupt)}"
+    before = f"; {found.resumed} draws from a stopped run" if found.resumed else ""
+    return f"{ends}; {_strongest(found, p_corrupt)}{before}"
 
 
 def _strongest(found: Traced, p_corrupt: float) -> str:

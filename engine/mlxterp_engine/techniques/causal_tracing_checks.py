@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments import Contract
@@ -18,15 +18,22 @@ import numpy as np
 
 
 class Checks:
-    """Gathers over all draws. Errors of probabilities are differences."""
+    """Gathers over all draws. Errors of probabilities are differences.
+
+    live: places that noise moved; unmoved: those of them that, given back, changed nothing.
+    """
 
     def __init__(self, model: InterpretableModel) -> None:
         self._low = model.anatomy.dtype != mx.float32
-        self._live = 0
-        self._unmoved = 0
-        self._errors: dict[str, float] = {}
+        self.live = 0
+        self.unmoved = 0
+        self.errors: dict[str, float] = {}
         self._runs: TwoRuns | None = None
         self._differences: dict[Site, np.ndarray] = {}
+
+    def take(self, live: int, unmoved: int, errors: Mapping[str, float]) -> None:
+        """What was seen before the trace was stopped."""
+        self.live, self.unmoved, self.errors = live, unmoved, dict(errors)
 
     def change(self, runs: TwoRuns, found: Patched) -> mx.array:
         """By row: the most by which a token's last state differs from the noised run's."""
@@ -42,21 +49,21 @@ class Checks:
             return
         for patch, moved in zip(patches, change, strict=True):
             if max(self._difference(runs, cell) for cell in patch.cells) > MOVED[self._low]:
-                self._live += 1
-                self._unmoved += int(moved <= STILL[self._low])
+                self.live += 1
+                self.unmoved += int(moved <= STILL[self._low])
 
     def full(self, restored: float, clean: float) -> None:
-        self._errors["patch_full"] = abs(restored - clean)
+        self.errors["patch_full"] = abs(restored - clean)
 
     def resumed(self, found: np.ndarray, whole: np.ndarray) -> None:
-        self._errors["resume_equals_full"] = float(np.abs(found - whole).max())
+        self.errors["resume_equals_full"] = float(np.abs(found - whole).max())
 
     def contracts(self) -> dict[str, Contract]:
         found = {
-            name: Contract.of(error, TOLERANCE[self._low]) for name, error in self._errors.items()
+            name: Contract.of(error, TOLERANCE[self._low]) for name, error in self.errors.items()
         }
-        if self._live:
-            found["patch_changes"] = Contract.of(self._unmoved / self._live, 0.0)
+        if self.live:
+            found["patch_changes"] = Contract.of(self.unmoved / self.live, 0.0)
         return found
 
     def _difference(self, runs: TwoRuns, cell: Cell) -> float:

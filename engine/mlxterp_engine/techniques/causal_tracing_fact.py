@@ -22,7 +22,8 @@ from mlxterp_engine.techniques.causal_tracing_cells import (
     in_turns,
 )
 from mlxterp_engine.techniques.causal_tracing_checks import Checks
-from mlxterp_engine.techniques.findings import Prompted
+from mlxterp_engine.techniques.causal_tracing_kept import NOTHING_KEPT, DrawKeeper, KeptDraws
+from mlxterp_engine.techniques.causal_tracing_subject import Question
 from mlxterp_engine.techniques.patching_price import (
     BATCHED,
     BYTES_AT_ONCE,
@@ -41,22 +42,13 @@ import numpy as np
 METRIC = "prob"
 
 
-@dataclass(frozen=True)
-class Question:
-    """A prompt as the model reads it, its subject's tokens, and the id of the answer."""
-
-    prompt: Prompted
-    subject: Span
-    answer: int
-
-
 @dataclass(frozen=True, eq=False)
 class Traced:
     """What a fact came to.
 
     p_corrupt: p(answer) under noise, [sample]; maps: the same with a state given back, by name,
     [sample, layer, position], NaN where the model lacks the site. Before the subject it is
-    p_corrupt itself: nothing differs there.
+    p_corrupt itself: nothing differs there. resumed: draws that a stopped trace had done.
     """
 
     p_clean: float
@@ -66,6 +58,7 @@ class Traced:
     tokens: list[str]
     method: Method
     contracts: dict[str, Contract] = field(default_factory=dict)
+    resumed: int = 0
 
     def mean(self, name: str) -> np.ndarray:
         """[layer, position], over the draws."""
@@ -125,50 +118,129 @@ def forgotten(
 
 
 def traced(
-    model: InterpretableModel, question: Question, noise: np.ndarray, options: Options
+    model: InterpretableModel,
+    question: Question,
+    noise: np.ndarray,
+    options: Options,
+    keeper: DrawKeeper = NOTHING_KEPT,
 ) -> Generator[PatchCells | Step, None, Traced]:
     """noise: [sample, subject token, d_model], added to the embeddings.
 
     Draw by draw; of each, the subject's last token comes first, then the prompt's last. The cells
-    are means over the draws that are done.
+    are means over the draws that are done. keeper: where the draws of a trace that is stopped
+    are, and go.
     """
-    tokens = len(question.prompt.ids)
-    restorations = Restorations(model.anatomy, model.sites, options)
-    order = column_order(question.subject, tokens)
-    groups = list(in_turns(restorations, order, rows_at(model, tokens)))
-    maps = _empty(restorations, len(noise), model.sites.blocks, tokens)
-    record = recorded(model, restorations)
-    checks = Checks(model)
-    p_corrupt = np.full(len(noise), np.nan, np.float32)
-    p_clean = np.nan
-    total, done = len(noise) * sum(map(len, groups)), 0
-    for sample, draw in enumerate(noise):
-        run = noised_run(model, question, draw, record)
-        p_corrupt[sample], p_clean = run.p_corrupt, run.p_clean
-        _fill_before(maps, restorations, sample, run)
-        for group in groups:
-            values = run.probabilities([cell.patch for cell in group], checks)
+    trace = _Trace(model, question, noise, options, keeper)
+    return (yield from trace.run())
+
+
+class _Trace:
+    """A trace that goes on: its maps as far as they are known."""
+
+    def __init__(
+        self,
+        model: InterpretableModel,
+        question: Question,
+        noise: np.ndarray,
+        options: Options,
+        keeper: DrawKeeper,
+    ) -> None:
+        tokens = len(question.prompt.ids)
+        self._model, self._question, self._noise, self._keeper = model, question, noise, keeper
+        self._before = keeper.kept(model.resumption.method)
+        kept = self._before
+        self._size = kept.at_once if kept else at_once(model, tokens, METRIC)
+        self._cells = Restorations(model.anatomy, model.sites, options)
+        order = column_order(question.subject, tokens)
+        self._groups = list(in_turns(self._cells, order, rows_at(model, tokens, self._size)))
+        self._checks = Checks(model)
+        self._done = 0  # draws
+        self._p_clean = float("nan")
+        self._p_corrupt = np.full(len(noise), np.nan, np.float32)
+        self._maps = _empty(self._cells, len(noise), model.sites.blocks, tokens)
+
+    def run(self) -> Generator[PatchCells | Step, None, Traced]:
+        per_draw = sum(map(len, self._groups))
+        total = per_draw * len(self._noise)
+        yield from self._from_before(per_draw, total)
+        resumed = self._done
+        record = recorded(self._model, self._cells)
+        try:
+            for sample in range(resumed, len(self._noise)):
+                told = sample * per_draw
+                run = noised_run(self._model, self._question, self._noise[sample], record)
+                for group in self._draw(run, sample):
+                    yield from _means(self._maps, sample, group)
+                    told += len(group)
+                    yield Step(told, total, "cells")
+                self._keeper.note(self._now)
+        finally:
+            if self._done > resumed:
+                self._keeper.note(self._now, at_last=True)
+        return self._traced(resumed)
+
+    def _from_before(self, per_draw: int, total: int) -> Iterator[PatchCells | Step]:
+        """What a stopped trace had."""
+        kept = self._before
+        if kept is None or not kept.draws:
+            return
+        self._done, self._p_clean = kept.draws, kept.p_clean
+        kept.fill(self._p_corrupt, self._maps)
+        self._checks.take(kept.live, kept.unmoved, kept.errors)
+        for group in self._groups:
+            yield from _means(self._maps, self._done - 1, group)
+        yield Step(self._done * per_draw, total, "cells")
+
+    def _draw(self, run: NoisedRun, sample: int) -> Iterator[list[Restored]]:
+        """One draw, group by group."""
+        self._p_corrupt[sample], self._p_clean = run.p_corrupt, run.p_clean
+        _fill_before(self._maps, self._cells, sample, run)
+        for group in self._groups:
+            values = run.probabilities([cell.patch for cell in group], self._checks)
             for cell, value in zip(group, values, strict=True):
-                maps[cell.map][sample, cell.layer, cell.position] = value
-            yield from _means(maps, sample, group)
-            done += len(group)
-            yield Step(done, total, "cells")
+                self._maps[cell.map][sample, cell.layer, cell.position] = value
+            if group is self._groups[-1]:
+                self._finish(run, sample)
+            yield group
+
+    def _finish(self, run: NoisedRun, sample: int) -> None:
+        """Before its last cells are told: whoever hears them may stop the trace."""
         if sample == 0:
-            _compare(checks, run, maps, groups)
-    return Traced(
-        p_clean=float(p_clean),
-        p_corrupt=p_corrupt,
-        maps=maps,
-        subject=question.subject,
-        tokens=question.prompt.tokens,
-        method=model.resumption.method,
-        contracts=checks.contracts(),
-    )
+            _compare(self._checks, run, self._maps, self._groups)
+        self._done = sample + 1
+
+    def _now(self) -> KeptDraws:
+        return KeptDraws(
+            method=self._model.resumption.method,
+            at_once=self._size,
+            draws=self._done,
+            cells=self._done * sum(map(len, self._groups)),
+            p_clean=self._p_clean,
+            p_corrupt=self._p_corrupt[: self._done].tobytes(),
+            maps={name: values[: self._done].tobytes() for name, values in self._maps.items()},
+            live=self._checks.live,
+            unmoved=self._checks.unmoved,
+            errors=self._checks.errors,
+        )
+
+    def _traced(self, resumed: int) -> Traced:
+        return Traced(
+            p_clean=self._p_clean,
+            p_corrupt=self._p_corrupt,
+            maps=self._maps,
+            subject=self._question.subject,
+            tokens=self._question.prompt.tokens,
+            method=self._model.resumption.method,
+            contracts=self._checks.contracts(),
+            resumed=resumed,
+        )
 
 
-def rows_at(model: InterpretableModel, tokens: int) -> Callable[[int], int]:
-    """The most rows of one evaluation, by the position that is given back."""
-    size = at_once(model, tokens, METRIC)
+def rows_at(model: InterpretableModel, tokens: int, size: int) -> Callable[[int], int]:
+    """The most rows of one evaluation, by the position that is given back.
+
+    size: rows times tokens.
+    """
     resumes = model.resumption.method == "suffix"
     return lambda position: size // (tokens - position if resumes else tokens)
 

@@ -1,11 +1,23 @@
-"""Where a subject stands among a prompt's tokens: by its text, as the tokenizer cut it."""
+"""What a trace is about: a prompt, where its subject stands among the tokens, and the answer."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.alignment import Span
 from mlxterp_engine.experiments.request import Bos
 from mlxterp_engine.models.tokens import Tokens
+from mlxterp_engine.techniques.findings import Prompted
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt as the model reads it, its subject's tokens, and the id of the answer."""
+
+    prompt: Prompted
+    subject: Span
+    answer: int
 
 
 def subject_span(

@@ -81,5 +81,6 @@ Resumed = Callable[
 
 RESUMABLE: dict[type[Request], Resumed] = {
     ActivationPatching: activation_patching.go_on,
+    CausalTracing: causal_tracing.go_on,
 }
 """Those whose stopped runs are gone on with: `run`, given also what they had by then."""
