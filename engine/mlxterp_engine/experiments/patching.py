@@ -30,6 +30,8 @@ class PairRequest(Request, frozen=True, kw_only=True):
     clean, corrupt: the prompts. answer: the token that the clean prompt calls for; wrong: the one
     that the corrupt prompt does; verbatim, one token each. pairs: a .jsonl file of {"clean",
     "corrupt", "answer", "wrong"}, or `ioi`, instead of these four; count: how many of them.
+    pad: a token that fills the shorter of two stretches that differ, in front, where the prompts
+    are not of one length; without it such prompts are refused.
     metric, of the last position: logit-diff, the logit of answer minus that of wrong; prob, the
     probability of answer; kl, KL(clean ‖ run) in nats.
     """
@@ -40,6 +42,7 @@ class PairRequest(Request, frozen=True, kw_only=True):
     wrong: str | None = None
     pairs: str | None = None
     count: int = 20
+    pad: str | None = None
     metric: Metric = "logit-diff"
 
     def __post_init__(self) -> None:
@@ -50,6 +53,8 @@ class PairRequest(Request, frozen=True, kw_only=True):
         else:
             self._check_pairs(self.pairs)
         check_range("count", self.count, 1, 10_000)
+        if self.pad is not None:
+            check_prompt("pad", self.pad)
 
     @property
     def prompts(self) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from mlxterp_engine.techniques.patching import Pair, Session, check_lengths, ope
 from mlxterp_engine.techniques.patching_cells import NEURONS, RECORDED, TOGETHER, Z_POS, Asked
 from mlxterp_engine.techniques.patching_kept import SweepKeeper, keeper_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_padding import padding
 from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of, summed_up, worst
 from mlxterp_engine.techniques.patching_price import price_of
 from mlxterp_engine.techniques.patching_sweep import Maps, Swept, rectangle, sweep
@@ -99,7 +100,8 @@ def go_on(
     return Findings(
         arrays | swept.maps,
         session.contracts(swept.done),
-        {"clean_tokens": tokens[0], "corrupt_tokens": tokens[1], "method": session.method},
+        {"clean_tokens": tokens[0], "corrupt_tokens": tokens[1], "method": session.method}
+        | ({"padded": filled} if (filled := padding(model, request)) else {}),
         _headline(request, session, swept.maps, tokens[0]) + _resumed_words([swept]),
         figures(session, swept.maps) | _resumed_figures([swept]),
     )

@@ -18,10 +18,12 @@ from mlxterp_engine.experiments import (
     Step,
     parameters_of,
 )
+from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.models.load import available_memory
 from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
+from mlxterp_engine.techniques.patching_padding import padded_prompts
 from mlxterp_engine.techniques.registry import RESUMABLE, TECHNIQUES
 
 import mlx.core as mx
@@ -36,6 +38,8 @@ def prompted(model: InterpretableModel, request: AnyRequest) -> list[Prompted]:
         model.encode(text, request.bos, chat)
         for text, chat in zip(request.prompts, request.in_chat, strict=True)
     ]
+    if isinstance(request, PairRequest):
+        rows = padded_prompts(model, request, rows)
     return [Prompted(ids, model.tokens.strings(ids)) for ids in rows]
 
 

@@ -204,7 +204,7 @@ def check_lengths(pair: Pair) -> None:
         raise BadInput(
             f"clean has {len(clean.ids)} tokens and corrupt {len(corrupt.ids)} "
             f"({_where(clean, corrupt)}); patching goes token by token: choose words that are "
-            "equally many tokens"
+            "equally many tokens (substitutes finds some), or give pad, a token to fill up with"
         )
     if first_different(clean.ids, corrupt.ids) == len(clean.ids):
         raise BadInput("clean and corrupt are the same prompt; change a word in one of them")

@@ -16,6 +16,7 @@ from mlxterp_engine.techniques.findings import Prompted
 from mlxterp_engine.techniques.patching import Pair, check_lengths
 from mlxterp_engine.techniques.patching_cells import Z_POS, Asked
 from mlxterp_engine.techniques.patching_metric import answers_of
+from mlxterp_engine.techniques.patching_padding import padded_prompts
 
 import msgspec
 import numpy as np
@@ -93,6 +94,7 @@ def _pair(model: InterpretableModel, request: PairRequest, text: PromptPair) -> 
         pairs=None,
     )
     rows = [model.encode(prompt, request.bos, request.chat) for prompt in whole.prompts]
+    rows = padded_prompts(model, request, rows)
     clean, corrupt = (Prompted(ids, model.tokens.strings(ids)) for ids in rows)
     return Pair(clean, corrupt, answers_of(model, text.answer, text.wrong))
 
