@@ -61,8 +61,8 @@ class Measuring:
     ) -> None:
         self._model = model
         self._facts = facts
-        self._noise = noise
-        self._options = options
+        self.noise = noise
+        self.options = options
         plain = replace(options, sever="none", maps=("hidden",))
         self._whole = Restorations(model.anatomy, model.sites, plain)
         self._severed = {
@@ -74,7 +74,7 @@ class Measuring:
     @property
     def evaluations(self) -> int:
         """How often `of` yields for all facts."""
-        return len(self._facts) * (1 + self._noise.samples)
+        return len(self._facts) * (1 + self.noise.samples)
 
     def of(self, number: int) -> Generator[None, None, Measured]:
         """Everything of one fact."""
@@ -83,7 +83,7 @@ class Measuring:
         yield
         severed: list[list[np.ndarray]] = []
         mismatched: list[np.ndarray] = []
-        for draw in self._noise.of(fact):
+        for draw in self.noise.of(fact):
             run = noised_run(self._model, fact.question, draw, self._recorded)
             severed.append(self._under(run))
             if other is not None:
@@ -176,7 +176,7 @@ class Measuring:
         if span is None:
             return None
         moved = replace(fact.question, subject=span)
-        clean, noised = forgotten(self._model, moved, self._noise.of(fact))
+        clean, noised = forgotten(self._model, moved, self.noise.of(fact))
         return clean - float(noised.mean(dtype=np.float64))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from mlxterp_engine.corpora.facts import read_facts
 from mlxterp_engine.experiments import (
@@ -58,18 +59,18 @@ Parts = Generator[PatchEnds | PatchCells | Step, None, Findings]
 def check(model: InterpretableModel, request: CausalTracing) -> None:
     """Whether any fact can be traced at all. What the model knows is found out in the run."""
     model.sites.require([Site("embed")])
-    facts = read(model, request)
-    if not any(isinstance(fact, ReadFact) for fact in facts):
-        first = next(fact for fact in facts if isinstance(fact, Unsuitable))
-        raise BadInput(
-            f"none of the {len(facts)} facts of {request.facts} can be traced, the first because "
-            f"{first.why}"
-        )
+    first = ""
+    for fact in read(model, request):
+        if isinstance(fact, ReadFact):
+            return
+        first = first or fact.why
+    raise BadInput(f"none of the facts of {request.facts} can be traced, the first because {first}")
 
 
 def price(model: InterpretableModel, request: CausalTracing) -> Price:
     """Of the first facts that can be traced, as if the model knew them all."""
-    facts = [fact for fact in read(model, request) if isinstance(fact, ReadFact)][: request.count]
+    suitable = (fact for fact in read(model, request) if isinstance(fact, ReadFact))
+    facts = islice(suitable, request.count)
     samples, options = request.samples or SAMPLES, options_of(model, request)
     ends = samples * len(request.noise_levels) + 1  # whether it is known
     each = [
@@ -104,7 +105,7 @@ def run(
     return _findings(model, request, chosen, done, noise, np.array(levels, np.float32))
 
 
-def read(model: InterpretableModel, request: CausalTracing) -> list[ReadFact | Unsuitable]:
+def read(model: InterpretableModel, request: CausalTracing) -> Iterator[ReadFact | Unsuitable]:
     assert request.facts is not None
     return as_read(model, request, read_facts(request.facts).facts)
 

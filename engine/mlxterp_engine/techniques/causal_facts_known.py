@@ -6,15 +6,14 @@ continues the prompt with, greedily. Here the answer is one token, and has to be
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.corpora.facts import Fact
 from mlxterp_engine.experiments import BadInput, CausalTracing, Step
 from mlxterp_engine.interpretable import InterpretableModel
-from mlxterp_engine.techniques.causal_tracing_fact import Question
-from mlxterp_engine.techniques.causal_tracing_subject import subject_span
+from mlxterp_engine.techniques.causal_tracing_subject import Question, subject_span
 from mlxterp_engine.techniques.findings import Prompted
 from mlxterp_engine.tracing.resume import last_logits
 
@@ -54,9 +53,12 @@ class Sorted:
 
 def as_read(
     model: InterpretableModel, request: CausalTracing, facts: Sequence[Fact]
-) -> list[ReadFact | Unsuitable]:
-    """The facts in their order, tokenised. Without MLX: may be asked from any thread."""
-    return [_as_read(model, request, fact) for fact in facts]
+) -> Iterator[ReadFact | Unsuitable]:
+    """The facts in their order, tokenised one by one: a file may hold many more than are wanted.
+
+    Without MLX: may be asked from any thread.
+    """
+    return (_as_read(model, request, fact) for fact in facts)
 
 
 def _as_read(
@@ -72,7 +74,7 @@ def _as_read(
 
 
 def known_facts(
-    model: InterpretableModel, facts: Sequence[ReadFact | Unsuitable], count: int
+    model: InterpretableModel, facts: Iterable[ReadFact | Unsuitable], count: int
 ) -> Generator[Step, None, Sorted]:
     """The first `count` that the model knows: each is asked in one pass.
 

@@ -144,7 +144,7 @@ class TestTheCard:
         (tmp_path / "none.jsonl").write_text('{"prompt": "a", "subject": "b", "answer": "c"}')
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(causal_tracing, "FACTS", str(tmp_path / "none.jsonl"))
-            with pytest.raises(BadInput, match="none of the 1 facts"):
+            with pytest.raises(BadInput, match="none of the facts"):
                 making.price(tiny, TASK)
 
     def test_a_full_card_costs_more_than_a_fast_one(self, tiny, patched):
@@ -158,7 +158,7 @@ class TestBesideTheTraces:
     def noised(self, facts, measuring, number, draw):
         fact = facts[number]
         start, stop = fact.question.subject
-        noise = mx.array(measuring._noise.of(fact)[draw])
+        noise = mx.array(measuring.noise.of(fact)[draw])
         return {"embed": iv.at_positions(slice(start, stop), iv.add_vector(noise))}
 
     def probability(self, tiny, ids, edits, answer):
@@ -229,7 +229,7 @@ class TestBesideTheTraces:
         self, tiny, facts, measuring, measured
     ):
         question = facts[1].question  # the King| and the| Queen of
-        noise = measuring._noise.of(facts[1])
+        noise = measuring.noise.of(facts[1])
         start, stop = beside(question)
         assert (start, stop) == (2, 4)
         totals = []
@@ -257,7 +257,7 @@ class TestBesideTheTraces:
 
     def test_facts_that_all_have_one_answer_have_no_mismatch(self, tiny, facts, measuring):
         same = [fact for fact in facts if fact.question.answer == facts[0].question.answer]
-        alone = Measuring(tiny, same, measuring._noise, measuring._options)
+        alone = Measuring(tiny, same, measuring.noise, measuring.options)
         found = finished(alone.of(0))
         assert (found.mismatched, found.replaced) == (None, None)
         assert np.isfinite(found.severed_mlp).all()
