@@ -8,37 +8,10 @@ model reads the padding, so both runs are of prompts with it: their metrics say 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from mlxterp_engine.experiments.alignment import align
+from mlxterp_engine.experiments.alignment import padded
 from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_engine.interpretable import InterpretableModel
-
-
-class Padded(NamedTuple):
-    """ids: of clean and of corrupt. at: the positions in each that were filled."""
-
-    ids: tuple[list[int], list[int]]
-    at: tuple[list[int], list[int]]
-
-
-def padded(clean: Sequence[int], corrupt: Sequence[int], token: int) -> Padded:
-    """Both of one length; as they are where they have one."""
-    found: Padded = Padded(([], []), ([], []))
-    done = (0, 0)
-    for difference in align([str(i) for i in clean], [str(i) for i in corrupt]).differences:
-        spans = (difference.clean, difference.corrupt)
-        longest = max(end - start for start, end in spans)
-        for side, (ids, (start, end)) in enumerate(zip((clean, corrupt), spans, strict=True)):
-            found.ids[side].extend(ids[done[side] : start])
-            missing = longest - (end - start)
-            at = len(found.ids[side])
-            found.at[side].extend(range(at, at + missing))
-            found.ids[side].extend([token] * missing + list(ids[start:end]))
-        done = (spans[0][1], spans[1][1])
-    for side, ids in enumerate((clean, corrupt)):
-        found.ids[side].extend(ids[done[side] :])
-    return found
 
 
 def padded_prompts(
@@ -47,7 +20,7 @@ def padded_prompts(
     """The ids of both prompts, padded where the request says with what."""
     if request.pad is None or len(rows) != 2:
         return list(rows)
-    return list(padded(*rows, model.tokens.single(request.pad, "pad")).ids)
+    return list(padded(*rows, model.tokens.single(request.pad, "pad")).rows)
 
 
 def padding(model: InterpretableModel, request: PairRequest) -> dict[str, list[int]]:
