@@ -208,7 +208,8 @@ class TestSets:
         assert sets.over_pairs(asked, "off") == PatchQuestion(answer=" a").with_options()
 
     def test_pairs_are_for_methods_that_take_them(self):
-        assert sets.over_pairs(PatchQuestion(method="attribution"), "ioi").method == "activation"
+        assert sets.over_pairs(PatchQuestion(method="attribution"), "ioi").method == "attribution"
+        assert sets.over_pairs(PatchQuestion(method="tracing"), "ioi").method == "activation"
         assert sets.over_pairs(PatchQuestion(method="path"), "ioi").method == "path"
 
     def test_facts_are_for_causal_tracing(self):

@@ -24,9 +24,9 @@ import msgspec
 _SPACED = re.compile(r"\s*,\s*")
 YES, NO = "yes", "no"
 ANSWERS = ("answer", "wrong")
+TOKENS = (*ANSWERS, "pad")
 TYPED = (*ANSWERS, "subject")
 SETS = ("pairs", "facts")
-ATTRIBUTION = "attribution"  # of one pair alone
 JOINED = ("sites", "receivers", "layers")  # lists whose words stand with commas between them
 
 # In the order of the form; label and about, which has 22 columns on a small screen.
@@ -42,8 +42,7 @@ LABELS = {
     "by_position": ("by position", "also heads one by one"),
     "layers": ("of blocks", "such as 4,17"),
     "neurons": ("single neurons", "such as blocks.12@9"),
-    "align": ("unequal lengths", "how they are aligned"),
-    "pad": ("pad with", "one token"),
+    "pad": ("pad with", "one token, in quotes"),
     "steps": ("steps", "1: the gradient"),
     "top": ("exact cells", "of each map"),
     "noise": ("noise", "in sigmas"),
@@ -71,6 +70,7 @@ LEFT_EMPTY = {
     "noise_file": "drawn by the seed",
     "noise_levels": "none",
     "neurons": "none",
+    "pad": "unequal lengths are refused",
 }
 
 
@@ -98,8 +98,6 @@ class PatchingSheet(Sheet[PatchQuestion]):
                 return not of_a_set
             case "count":
                 return of_a_set
-            case "pairs":
-                return self._before.method != ATTRIBUTION
             case "layers":
                 return draft.get("by_position") == YES
             case "noise_levels":
@@ -166,7 +164,7 @@ def shown(name: str, value: Any) -> str:
         return YES if value else NO
     if isinstance(value, list | tuple):
         return ("," if name in JOINED else " ").join(map(str, value))
-    if name in ANSWERS:
+    if name in TOKENS:
         return f"'{value}'"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -190,10 +188,10 @@ def _choices(hint: Any, default: str) -> tuple[str, ...]:
 
 
 def _option(field: Field, text: str, is_list: bool) -> list[str]:
-    option, text = option_of(field.name), text if field.name in ANSWERS else text.strip()
+    option, text = option_of(field.name), text if field.name in TOKENS else text.strip()
     if set(field.choices) == {YES, NO}:
         return [option if text == YES else f"--no-{option[2:]}"]
-    if field.name in ANSWERS:
+    if field.name in TOKENS:
         return [f"{option}={unquoted(text.strip()) if _is_quoted(text) else text}"]
     if is_list:
         joined = _SPACED.sub(",", text) if field.name in JOINED else text.replace(",", " ")

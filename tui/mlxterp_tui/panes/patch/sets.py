@@ -18,8 +18,7 @@ MOST = 10_000
 def over_pairs(question: PatchQuestion, words: str) -> PatchQuestion:
     """`ioi`, or a file of pairs, and how many; `off` goes back to the prompts."""
     name, count = _read("pairs", words)
-    method = question.method if question.method in ("activation", "path") else "activation"
-    asked = question.by(method)
+    asked = question.by("activation" if question.method == TRACING else question.method)
     if name == OFF:
         return asked.with_options(pairs=None, count=None)
     pairs = name if name == IOI else _path(name)
