@@ -96,7 +96,8 @@ def go_on(
     question = _question(model, request, prompt)
     noise = _noise(model, request, question)
     p_clean, p_corrupt = forgotten(model, question, noise.values)
-    check_ends(p_clean, float(p_corrupt.mean()), request.noise)
+    level = None if request.noise_file else request.noise
+    check_ends(p_clean, float(p_corrupt.mean()), level)
     options = options_of(model, request)
     keeper = keeper_of(store, model, question, noise.values, options, request.resume)
     kept = keeper.kept(model.resumption.method)
@@ -138,8 +139,8 @@ def options_of(model: InterpretableModel, request: CausalTracing) -> Options:
     return Options(window, request.window_rule, request.sever)
 
 
-def check_ends(p_clean: float, p_corrupt: float, noise: float) -> None:
-    """BadInput where noise takes nothing away that could be given back."""
+def check_ends(p_clean: float, p_corrupt: float, noise: float | None) -> None:
+    """BadInput where noise takes nothing away that could be given back. noise: None, of a file."""
     least = SMALLEST["prob"]
     if not np.isfinite([p_clean, p_corrupt]).all():
         raise BadInput(
@@ -147,11 +148,19 @@ def check_ends(p_clean: float, p_corrupt: float, noise: float) -> None:
             "this prompt are not finite: take another dtype or a smaller noise"
         )
     if p_clean - p_corrupt < least:
+        noised = "" if noise is None else f" of {noise:g} σ"
         raise BadInput(
-            f"p(answer) is {p_clean:.4g} in the clean run and {p_corrupt:.4g} under noise of "
-            f"{noise:g} σ: it has to fall by {least} at least, or there is nothing to give back; "
-            "take a larger noise, or a prompt whose answer hangs on the subject"
+            f"p(answer) is {p_clean:.4g} in the clean run and {p_corrupt:.4g} under noise{noised}: "
+            f"it has to fall by {least} at least, or there is nothing to give back; "
+            + _remedy(p_clean, noise)
         )
+
+
+def _remedy(p_clean: float, noise: float | None) -> str:
+    if p_clean < SMALLEST["prob"]:
+        return "choose an answer, or a prompt, that the model knows"
+    larger = "give larger noise in the file" if noise is None else "take a larger noise"
+    return f"{larger}, or a prompt whose answer hangs on the subject"
 
 
 def _question(model: InterpretableModel, request: CausalTracing, prompt: Prompted) -> Question:

@@ -258,6 +258,7 @@ def test_a_subject_in_a_chat_template_is_that_of_the_message(smol):
         ({"subject": "dog"}, "the subject 'dog' does not stand in the prompt"),
         ({"answer": "zebra!"}, "answer 'zebra!' is"),
         ({"noise": 0.001}, "it has to fall by 0.005 at least.*take a larger noise"),
+        ({"answer": "<pad>"}, "choose an answer, or a prompt, that the model knows"),
         ({"noise_file": "/nowhere.npz"}, "/nowhere.npz is no .npz file"),
     ],
 )
