@@ -67,6 +67,33 @@ def test_heads_by_position_are_a_map_for_each_block():
     assert address == "blocks.1.attn.z[3]@2"
 
 
+def test_neurons_of_a_place_are_rows_of_twelve():
+    """Sixteen neurons: a whole row, and four in the next."""
+    asks = asked(sites=[], neurons="blocks.1@-2")
+    part = PatchCells(site="neurons", layers=[1], at=[0, 13], values=matrix((0.25, -0.5)))
+    run = begun(asks).with_parts([part], made.CARD)
+    found = run.maps["neurons"]
+    assert found.rows == ("0", "12")
+    assert (found.value(At(0, 0)), found.value(At(1, 1))) == (0.25, -0.5)
+    assert (found.total, found.known, len(found.missing)) == (16, 2, 8)
+    said = [line.plain for line in inspector.lines(run, "neurons", "mean", At(1, 1))]
+    assert said[:2] == [
+        "blocks.1.mlp.post[13]@1",
+        "neuron 13 of block 1, position 1 ' cat' (clean) / ' dog' (corrupt)",
+    ]
+    assert best.table(run, best.best_cells(run, "neurons")).plain.splitlines()[1:] == [
+        " neuron 13   −0.5000", " neuron 0    +0.2500"
+    ]  # fmt: skip
+
+
+def test_neurons_are_said_together_too():
+    asks = asked(sites=[], neurons="blocks.1@1")
+    arrays = made.ENDS_OF_RESULT | {"neurons": floats([0.0] * 16), "neurons_together": scalar(0.75)}
+    run = PatchRun(asks).finished(made.result(asks, arrays))
+    assert run.maps["neurons"].known == 16
+    assert notes(run, "neurons")[0].plain == "all neurons together: +0.7500"
+
+
 def test_the_result_takes_the_place_of_what_was_told():
     asks = asked(sites=["resid_pre"])
     arrays = made.ENDS_OF_RESULT | {"resid_pre": matrix((0, 0.5, 1), (0, 0.25, math.nan))}
@@ -82,7 +109,7 @@ def test_what_was_known_stays_when_a_run_is_stopped():
     assert run.maps["k"].value(At(0, 0)) == 0.5
     assert not run.running
     said = inspector.line(run, "k", "mean", At(1, 1)).plain
-    assert said.endswith("not computed")
+    assert said.startswith("blocks.1.attn.k[1] · not computed · key-value head 1")
 
 
 # What a cell looks like
@@ -190,8 +217,8 @@ def test_the_inspector_says_the_cell_in_words_and_numbers():
         "corrupt … clean   −4.00 … 6.00",
     ]
     assert inspector.line(run, "resid_pre", "mean", At(1, 1)).plain == (
-        "blocks.1.resid_pre@1 · position 1 ' cat' (clean) / ' dog' (corrupt), residual stream "
-        "before the block · effect: +0.5800 · logit difference: 1.80"
+        "blocks.1.resid_pre@1 · effect: +0.5800 · logit difference: 1.80 · position 1 ' cat' "
+        "(clean) / ' dog' (corrupt), residual stream before the block"
     )
     assert inspector.lines(run, "z", "mean", At(0, 0))[-1].plain == "not computed yet"
 
@@ -515,7 +542,7 @@ def test_parts_and_result_of_a_real_run_come_to_the_same_maps(tiny):
     asks = asked(
         model="glass-tiny", clean="The cat sat on the mat", corrupt="The dog sat on the mat",
         answer="s", wrong="e", sites=["resid_pre", "mlp_out", "z", "q", "k", "v", "pattern"],
-        by_position=True, layers=[3, 1],
+        by_position=True, layers=[3, 1], neurons="2@-1",
     )  # fmt: skip
     steps, run = execute(tiny, asks), PatchRun(asks)
     while True:
@@ -525,7 +552,7 @@ def test_parts_and_result_of_a_real_run_come_to_the_same_maps(tiny):
             whole = run.finished(end.value)
             break
     assert run.names == whole.names
-    assert run.names[-2:] == ["z_pos[3]", "z_pos[1]"]
+    assert run.names[-3:] == ["z_pos[3]", "z_pos[1]", "neurons"]
     assert (run.known, run.total) == (whole.known, whole.total)
     assert {name: found.values for name, found in run.maps.items()} == {
         name: found.values for name, found in whole.maps.items()

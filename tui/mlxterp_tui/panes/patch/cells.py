@@ -54,6 +54,8 @@ def span(run: PatchRun, name: str) -> int:
 def corner(run: PatchRun, name: str) -> str:
     """What the labels of the rows are."""
     found = run.maps.get(name)
+    if found is not None and found.kind == "neuron":
+        return "neuron"
     return "block" if found is None or found.block is None else f"block {found.block}"
 
 

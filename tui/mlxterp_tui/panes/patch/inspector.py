@@ -8,6 +8,7 @@ from mlxterp_engine.experiments.causal_tracing import BUCKETS
 from mlxterp_tui.panes.patch.best import digits
 from mlxterp_tui.panes.patch.exact import exact_at
 from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.neurons import neuron_of
 from mlxterp_tui.panes.patch.places import address, head_of, position_of, tokens_there
 from mlxterp_tui.panes.patch.run import Of, PatchRun
 from mlxterp_tui.panes.patch.sites import shown
@@ -33,12 +34,12 @@ def lines(run: PatchRun, name: str, of: Of, at: At) -> list[Content]:
 
 
 def line(run: PatchRun, name: str, of: Of, at: At) -> Content:
-    """For a strip: the site, what stands there, its value."""
+    """For a strip: the site, its value, what stands there."""
     found = run.map(name, of)
     if found is None:
         return Content("")
     said = [f"{title}: {words}" for title, words in _numbers(run, found, of, at)[:2]]
-    pieces = [*_where(run, found, at)[:1], *(said or [state(run, found, at)])]
+    pieces = [*(said or [state(run, found, at)]), *_where(run, found, at)[:1]]
     return Content.assemble(_address(run, name, at), " · ", " · ".join(pieces))
 
 
@@ -71,6 +72,8 @@ def _where(run: PatchRun, found: PatchMap, at: At) -> list[str]:
         words.insert(0, f"position {position} {tokens_there(run, position)}".rstrip())
     elif head is not None:
         words.append("at all positions")
+    if found.kind == "neuron":
+        words = [f"neuron {neuron_of(at)} of block {found.block}", *words[:1]]
     if found.kind == "group" and head is not None:
         words.insert(0, f"key-value head {head}, read by {_query_heads(run, head)}")
     elif head is not None:

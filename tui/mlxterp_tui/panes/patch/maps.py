@@ -25,7 +25,8 @@ class At(NamedTuple):
 
 @dataclass(frozen=True)
 class PatchMap:
-    """rows: labels of the blocks, of heads where the map is of one `block`. columns: of tokens,
+    """rows: labels of the blocks, of heads or neurons where the map is of one `block`, and of one
+    `position`. columns: of tokens,
     heads, groups of heads that share a key-value head, parts of a prompt, or neurons.
 
     values: [row, column]. measure: effect, a share of the way between both ends; probability of
@@ -41,6 +42,7 @@ class PatchMap:
     values: tuple[Row, ...]
     measure: Measure = "effect"
     block: int | None = None
+    position: int | None = None
     missing: frozenset[At] = frozenset()
 
     @classmethod
@@ -52,10 +54,13 @@ class PatchMap:
         columns: Sequence[str],
         measure: Measure = "effect",
         block: int | None = None,
+        position: int | None = None,
     ) -> PatchMap:
         """Nothing of it is known yet."""
         empty: Row = (None,) * len(columns)
-        return cls(name, kind, tuple(rows), tuple(columns), (empty,) * len(rows), measure, block)
+        return cls(
+            name, kind, tuple(rows), tuple(columns), (empty,) * len(rows), measure, block, position
+        )
 
     def with_cells(self, rows: Sequence[int], at: Sequence[int], values: Array) -> PatchMap:
         """values: [row, column] of these rows and columns."""
@@ -83,7 +88,11 @@ class PatchMap:
             for c in range(len(self.columns))
             if r in rows or c in columns
         }
-        return replace(self, missing=frozenset(missing))
+        return self.lacking(missing)
+
+    def lacking(self, cells: Collection[At]) -> PatchMap:
+        """These cells are not there."""
+        return replace(self, missing=frozenset(cells))
 
     def as_spread(self, values: Sequence[Sequence[Value]]) -> PatchMap:
         """The standard deviation of each cell, over pairs or draws."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mlxterp_tui.panes.patch.best import trust_line
+from mlxterp_tui.panes.patch.best import digits, trust_line
+from mlxterp_tui.panes.patch.neurons import NEURONS, TOGETHER
 from mlxterp_tui.panes.patch.run import Of, PatchRun
 from mlxterp_tui.panes.patch.scale import probability
 from mlxterp_tui.token_text import quoted
@@ -17,6 +18,7 @@ def notes(run: PatchRun, name: str, of: Of = "mean") -> list[Content]:
         trust_line(run, name),
         Content.styled(_failed(run), "$warning"),
         Content.styled(_resumed(run), "$foreground-muted"),
+        Content(_together(run, name)),
         *(Content(line) for line in _member(run, of)),
         Content(_levels(run)),
         Content.styled(_left_out(run), "$foreground-muted"),
@@ -33,6 +35,14 @@ def _resumed(run: PatchRun) -> str:
     if not run.resumed:
         return ""
     return f"{run.resumed} cells were there already, from a run that was stopped"
+
+
+def _together(run: PatchRun, name: str) -> str:
+    """What all neurons do at once: their sum need not be that."""
+    if name != NEURONS or run.result is None or TOGETHER not in run.result.arrays:
+        return ""
+    effect = float(run.result.arrays[TOGETHER].tolist())
+    return f"all neurons together: {digits(effect, 'effect')}"
 
 
 def _member(run: PatchRun, of: Of) -> list[str]:

@@ -8,7 +8,7 @@ from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_tui.panes.lens.edits import Edit, Edits, ablation
 from mlxterp_tui.panes.patch.maps import At, PatchMap
-from mlxterp_tui.panes.patch.places import block_of, head_of, position_of
+from mlxterp_tui.panes.patch.places import block_of, head_of, part_of, position_of
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.sites import shown
 
@@ -47,9 +47,9 @@ def patches(run: PatchRun, name: str, at: At) -> list[str]:
 def site(run: PatchRun, name: str, at: At) -> str:
     """Without its position: `blocks.9.attn.z[4]`."""
     found = map_of(run, name)
-    head = head_of(found, at)
+    part = part_of(found, at)
     whole = f"blocks.{block_of(found, at)}.{shown(name).kind}"
-    return whole if head is None else f"{whole}[{head}]"
+    return whole if part is None else f"{whole}[{part}]"
 
 
 def block_at(run: PatchRun, name: str, at: At) -> int:

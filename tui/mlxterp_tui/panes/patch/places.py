@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlxterp_engine.experiments.causal_tracing import BUCKETS
 from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.neurons import neuron_of
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.sites import shown
 from mlxterp_tui.token_text import quoted
@@ -12,37 +13,42 @@ from mlxterp_tui.token_text import quoted
 def address(run: PatchRun, name: str, at: At) -> str:
     """`blocks.9.resid_pre@4`, `blocks.9.attn.z[4]`, `blocks.9.attn.k[1]`: site and position."""
     found = run.maps[name]
+    part, position = part_of(found, at), position_of(found, at)
     site = f"blocks.{block_of(found, at)}.{shown(name).kind}"
-    if found.block is not None:
-        return f"{site}[{at.row}]@{at.column}"
-    if found.kind == "bucket":
-        return site
-    return f"{site}@{at.column}" if found.kind == "position" else f"{site}[{at.column}]"
+    site += "" if part is None else f"[{part}]"
+    return site if position is None else f"{site}@{position}"
 
 
 def brief_place(run: PatchRun, name: str, at: At) -> str:
     """`block 9 at 4 ' John'`, `head 9.4`, `kv head 9.1`, `head 9.4 at 4 ' John'`: for a list."""
     found = run.maps[name]
+    if found.kind == "neuron":
+        return f"neuron {neuron_of(at)}"
     if found.block is not None:
         return f"head {found.block}.{at.row} at {_token(run, at.column)}"
     if found.kind == "position":
         return f"block {at.row} at {_token(run, at.column)}"
     if found.kind == "bucket":
         return f"block {at.row}, {BUCKETS[at.column]}"
-    words = {"head": "head", "group": "kv head", "neuron": "neuron"}
-    return f"{words.get(found.kind, found.kind)} {at.row}.{at.column}"
+    words = {"head": "head", "group": "kv head"}
+    return f"{words[found.kind]} {at.row}.{at.column}"
 
 
 def position_of(found: PatchMap, at: At) -> int | None:
     """The position that a cell is about; None where it is all of them."""
-    return at.column if found.kind == "position" else None
+    return at.column if found.kind == "position" else found.position
+
+
+def part_of(found: PatchMap, at: At) -> int | None:
+    """The query head, the key-value head, or the neuron of a cell; None of a block's whole site."""
+    return neuron_of(at) if found.kind == "neuron" else head_of(found, at)
 
 
 def head_of(found: PatchMap, at: At) -> int | None:
     """The query head, or the key-value head, that a cell is about; None of whole blocks."""
-    if found.block is not None:
-        return at.row
-    return at.column if found.kind in ("head", "group") else None
+    if found.kind in ("head", "group"):
+        return at.column
+    return at.row if found.kind == "position" and found.block is not None else None
 
 
 def block_of(found: PatchMap, at: At) -> int:

@@ -13,7 +13,9 @@ from mlxterp_engine.experiments.causal_tracing import MAPS as TRACED
 from mlxterp_engine.experiments.patching import Patching
 from mlxterp_engine.experiments.request import Request
 from mlxterp_tui.panes.lens.stored import row_of
+from mlxterp_tui.panes.patch import neurons
 from mlxterp_tui.panes.patch.maps import At, PatchMap, Value
+from mlxterp_tui.panes.patch.neurons import NEURONS, neurons_at, with_neurons
 from mlxterp_tui.panes.patch.sites import EFFECT, Z_POS, Sizes, array_name, of_block, shown
 
 Of = Literal["mean", "sd"] | int
@@ -44,6 +46,8 @@ def unknown_maps(frame: Frame) -> dict[str, PatchMap]:
     for block in z_pos_layers(frame.request, frame.sizes):
         if frame.tokens:
             found[of_block(Z_POS, block)] = _of_heads(frame, block, len(frame.tokens))
+    if at := neurons_at(frame.request, len(frame.tokens)):
+        found[NEURONS] = neurons.unknown(at, frame.sizes.neurons)
     return found
 
 
@@ -51,6 +55,10 @@ def with_part(maps: Mapping[str, PatchMap], frame: Frame, part: PatchCells) -> d
     """The maps that a part changes. Of z_pos its values are [block, position, head]."""
     if part.site == Z_POS:
         return _with_heads(maps, part)
+    if part.site == NEURONS:
+        read = part.values.values
+        effects = {neuron: float(read[0, i]) for i, neuron in enumerate(part.at)}
+        return {NEURONS: with_neurons(maps[NEURONS], effects)}
     before = maps.get(part.site)
     columns = max(part.at) + 1
     if before is None or len(before.columns) < columns:
@@ -72,6 +80,9 @@ def maps_of(frame: Frame, result: Result) -> dict[str, PatchMap]:
             values = _heads_by_position(row_of(arrays[Z_POS], row))
             blank = _of_heads(frame, block, len(values[0]))
             found[of_block(Z_POS, block)] = blank.with_values(values)
+    if NEURONS in arrays and (at := neurons_at(frame.request, len(frame.tokens))):
+        effects = arrays[NEURONS].tolist()
+        found[NEURONS] = with_neurons(neurons.unknown(at, len(effects)), dict(enumerate(effects)))
     return found
 
 

@@ -214,4 +214,4 @@ class PatchRun:
 
 
 def sizes_of(card: ModelCard) -> Sizes:
-    return Sizes(card.layers, card.heads, card.kv_heads)
+    return Sizes(card.layers, card.heads, card.kv_heads, card.d_mlp)

@@ -50,11 +50,12 @@ Z_POS, EFFECT = "z_pos", "effect"
 
 
 class Sizes(NamedTuple):
-    """Of the model: blocks, query heads, key-value heads."""
+    """Of the model: blocks, query heads, key-value heads, neurons of an MLP."""
 
     layers: int = 0
     heads: int = 1
     groups: int = 1
+    neurons: int = 0
 
     @property
     def heads_a_group(self) -> int:
