@@ -18,7 +18,8 @@ from mlxterp_engine.worker.tasks import Outcome, Task
 
 import msgspec
 
-VERSION = 3
+VERSION = 4
+"""One more whenever a message, or what an experiment can be asked, has other fields than before."""
 MAX_FRAME = 1 << 30
 LENGTH = struct.Struct("<I")
 
