@@ -286,6 +286,7 @@ def _severed(figures: Figures, setting: Setting) -> Claim:
             model=XL,
             value="the gap between the curves is drawn and no figure is printed; the early site's "
             "whole effect is 8.7 %",
+            provenance="memory",
         ),
         _estimate(lost_with_mlps, np.concatenate(three, axis=1), setting),
         {

@@ -200,6 +200,11 @@ def test_every_claim_says_what_it_measures_by_which_rule_and_against_what():
         assert claim.measure
 
 
+def test_what_is_quoted_from_memory_says_so():
+    provenance = {claim.name: claim.paper.provenance for claim in claims(made_up(), SETTING)}
+    assert [name for name, known in provenance.items() if known == "memory"] == ["severed"]
+
+
 def test_the_controls_tell_the_histogram_of_single_facts_beside_the_means():
     controls = named(made_up(), "early-site").controls
     said = "facts whose largest effect before the last token is at the last subject token, share"
