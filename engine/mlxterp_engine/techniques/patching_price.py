@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from mlxterp_engine.experiments import Price
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.patching import COMPARED, Pair
@@ -13,17 +11,13 @@ from mlxterp_engine.techniques.patching_cells import (
     Place,
     column_order,
     in_turns,
-    places_of,
 )
-from mlxterp_engine.tracing.paths import Paths
 from mlxterp_engine.tracing.resume import Method, first_different
 
 SECONDS_AT_ONCE = 0.15  # of one evaluation: between two of them a run can be cancelled
 LEAST_TOKENS = 256  # of one evaluation: fewer keep a matrix product from its full speed
 BYTES_AT_ONCE = 128 << 20  # what the rows of one evaluation may hold beside the recorded runs
 BATCHED = 0.7  # a token's time among many, beside one of a short forward, measured
-KEPT = 0.2  # of a block's time is left where heads and MLP both stay as they were, measured
-COMPARED_SENDERS = 2  # of path patching, whose runs are done by whole passes too
 TOLD = "resumption"
 
 
@@ -52,7 +46,7 @@ def price_of(model: InterpretableModel, asked: Asked, pair: Pair, metric: str) -
     pace = model.pace
     seconds = pace.seconds(2 * tokens) + _checks(model, asked, tokens)
     seconds += sum(_seconds(model, group, first, tokens) for group in groups)
-    return Price(seconds / pace.seconds(tokens), seconds, _bytes(model, asked, tokens))
+    return Price(seconds / pace.seconds(tokens), seconds, bytes_of(model, asked, tokens))
 
 
 def price_of_attribution(
@@ -66,30 +60,7 @@ def price_of_attribution(
     seconds = pace.seconds(2 * tokens) + 2 * steps * pace.seconds(tokens - first)
     seconds += _checks(model, asked, tokens)
     seconds += len(asked.maps) * pace.start + BATCHED * pace.per_token * cells * (tokens - first)
-    return Price(seconds / pace.seconds(tokens), seconds, 3 * _bytes(model, asked, tokens))
-
-
-def price_of_paths(model: InterpretableModel, paths: Paths, pair: Pair, metric: str) -> Price:
-    """The two runs, each sender's pass to the last receiver, its pass from the first one on, and
-    two senders by whole passes."""
-    tokens, blocks, pace = len(pair.clean.ids), model.sites.blocks, model.pace
-    first = first_different(pair.clean.ids, pair.corrupt.ids)
-    method = _method(model)
-    count = tokens - (first if paths.receivers else tokens - 2) if method == "suffix" else tokens
-    share = KEPT if any(site.kind == "mlp_out" for site in paths.kept) else 1
-    depth = 0.0
-    for place in places_of(model.sites, "z", (), Asked(("z",))):
-        block = place.cell.block
-        if paths.reaches(block):
-            depth += share * (blocks if method == "full" else (paths.end or blocks) - block)
-            if paths.receivers:
-                depth += blocks if method == "full" else blocks - paths.first_behind(block)
-    passes = 1 + bool(paths.receivers)
-    starts = passes * math.ceil(depth * count / (blocks * at_once(model, tokens, metric)))
-    seconds = pace.seconds(2 * tokens) + passes * pace.seconds(COMPARED_SENDERS * tokens)
-    seconds += pace.start * starts + pace.per_token * BATCHED * count * depth / blocks
-    asked = Asked(("z", "attn_out", "mlp_out"))
-    return Price(seconds / pace.seconds(tokens), seconds, _bytes(model, asked, tokens))
+    return Price(seconds / pace.seconds(tokens), seconds, 3 * bytes_of(model, asked, tokens))
 
 
 def _checks(model: InterpretableModel, asked: Asked, tokens: int) -> float:
@@ -100,7 +71,7 @@ def _checks(model: InterpretableModel, asked: Asked, tokens: int) -> float:
 
 def _seconds(model: InterpretableModel, group: list[Place], first: int, tokens: int) -> float:
     blocks = model.sites.blocks
-    method = _method(model)
+    method = method_of(model)
     starts = {first if place.cell.position is None else place.cell.position for place in group}
     count = tokens - min(starts) if method == "suffix" else tokens
     depths = [blocks - (0 if method == "full" else place.cell.block) for place in group]
@@ -108,13 +79,13 @@ def _seconds(model: InterpretableModel, group: list[Place], first: int, tokens: 
     return model.pace.start * max(depths) / blocks + per_token * count * sum(depths) / blocks
 
 
-def _method(model: InterpretableModel) -> Method:
+def method_of(model: InterpretableModel) -> Method:
     """How runs are resumed, as far as is known: to try it takes the engine's thread."""
     told = vars(model).get(TOLD)
     return "suffix" if told is None else told.method
 
 
-def _bytes(model: InterpretableModel, asked: Asked, tokens: int) -> int:
+def bytes_of(model: InterpretableModel, asked: Asked, tokens: int) -> int:
     """Both runs' recorded sites, what one evaluation holds, and the result."""
     card = model.card
     sizes = {

@@ -38,19 +38,13 @@ from mlxterp_engine.techniques.patching import (
     check_lengths,
     open_pair,
 )
-from mlxterp_engine.techniques.patching_cells import (
-    Asked,
-    Place,
-    far_apart_first,
-    grouped,
-    places_of,
-    shape_of,
-)
+from mlxterp_engine.techniques.patching_cells import Place, places_of, shape_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_pairs import pairs_of
-from mlxterp_engine.techniques.patching_price import at_once, price_of_paths
+from mlxterp_engine.techniques.patching_price import at_once
 from mlxterp_engine.techniques.patching_sets import over_pairs, price_of_pairs
 from mlxterp_engine.techniques.patching_sweep import rectangle
+from mlxterp_engine.techniques.path_patching_price import HEADS, in_turns, price_of_paths
 from mlxterp_engine.tracing.patching_rows import Cell
 from mlxterp_engine.tracing.paths import Delivered, Paths, delivered, run_from
 from mlxterp_engine.tracing.resume import Method
@@ -61,7 +55,6 @@ import mlx.core as mx
 import numpy as np
 
 EFFECT = "effect"
-HEADS = Asked(("z",))
 
 Sweep = tuple[dict[str, np.ndarray], dict[str, Contract]]
 
@@ -196,7 +189,9 @@ def sweep(session: Session, paths: Paths, metric: str) -> Generator[PatchCells |
             live.append(place)
     senders = _Senders(session, paths)
     told = 0
-    for group in _in_turns(session, paths, live, metric):
+    count = session.runs.tokens - run_from(session.runs, paths, session.method)
+    size = at_once(session.model, session.runs.tokens, metric)
+    for group in in_turns(session.model, paths, live, count, size):
         sending = [place.cell for place in group]
         values = senders.effects(sending if told else [*sending, None])
         for place, value in zip(group, values, strict=False):
@@ -205,17 +200,6 @@ def sweep(session: Session, paths: Paths, metric: str) -> Generator[PatchCells |
         told += len(group)
         yield Step(told, len(live), "senders")
     return {EFFECT: effect}, senders.contracts([place.cell for place in live], effect)
-
-
-def _in_turns(
-    session: Session, paths: Paths, live: Sequence[Place], metric: str
-) -> list[list[Place]]:
-    """Groups that are computed together: blocks far apart before those between."""
-    tokens = session.runs.tokens
-    start = run_from(session.runs, paths, session.method)
-    size = at_once(session.model, tokens, metric) // (2 if paths.receivers else 1)
-    found = list(grouped(live, start, tokens, size))
-    return [found[i] for i in far_apart_first(len(found))]
 
 
 def _parts(group: Sequence[Place], effect: np.ndarray) -> list[PatchCells]:

@@ -14,7 +14,10 @@ from mlxterp_engine.experiments import (
 from mlxterp_engine.running import run
 from mlxterp_engine.techniques.doctor import _shape, _weights
 from mlxterp_engine.techniques.execute import execute, price
+from mlxterp_engine.techniques.patching_cells import places_of
+from mlxterp_engine.techniques.path_patching_price import HEADS, in_turns, work_of
 from mlxterp_engine.tracing import paths
+from mlxterp_engine.tracing.paths import Paths
 from mlxterp_engine.tracing.sites import Site
 
 import numpy as np
@@ -257,6 +260,18 @@ def test_the_price_knows_how_far_a_sender_has_to_go(tiny):
     one, two = (price(tiny, request(receivers=[r])) for r in ("final", "blocks.3.attn.q[0]"))
     kept = price(tiny, request(freeze="heads+mlps"))
     assert 2 < kept.passes <= one.passes < two.passes
+
+
+def test_senders_that_run_together_are_as_much_work_as_others(smol):
+    """The first block's heads go through 30 blocks, the last one's through one."""
+    far = Paths((), ())
+    live = places_of(smol.sites, "z", (), HEADS)
+    groups = in_turns(smol, far, live, count=2, tokens_at_once=256)
+    assert sorted(p.index for group in groups for p in group) == [p.index for p in live]
+    work = [sum(work_of(far, p.cell.block, 30, "suffix") for p in group) for group in groups]
+    assert len(groups) == 2  # 0.85 · 9 heads · (30 + 29 + … + 1) / 30 = 119 passes, 64 at most
+    assert work == pytest.approx([118.6 / 2] * 2, abs=1)
+    assert max(p.cell.block for p in groups[0]) == min(p.cell.block for p in groups[1])
 
 
 def test_who_moves_names_is_found_on_the_default_model(smol):
