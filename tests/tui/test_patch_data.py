@@ -133,6 +133,13 @@ def test_a_probability_has_three_digits(value, shown):
 
 
 @pytest.mark.parametrize(
+    ("value", "shown"), [(0.0871, "+.087"), (-0.0004, "−.000"), (0.0, "0"), (1.0, "+1.000")]
+)
+def test_what_is_won_over_noise_has_a_sign_and_three_digits(value, shown):
+    assert in_cell(value, "gain") == shown
+
+
+@pytest.mark.parametrize(
     ("value", "most"), [(0.58, 0.6), (1.0, 1.0), (1.04, 1.2), (0.013, 0.015), (7.2, 8.0), (0, 1)]
 )
 def test_a_scale_goes_to_the_next_round_number(value, most):

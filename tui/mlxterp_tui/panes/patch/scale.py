@@ -67,7 +67,8 @@ def in_cell(value: float, measure: str) -> str:
         return _digits(abs(value))
     if value == 0:
         return "0"
-    text = probability(abs(value)) if measure == "gain" else _digits(abs(value))
+    size = abs(value)
+    text = f"{size:.3f}".removeprefix("0") if measure == "gain" else _digits(size)
     return f"{MINUS if value < 0 else '+'}{text}"
 
 
