@@ -6,12 +6,14 @@ Bytes are asserted, times printed (`pytest -s`): a busy machine must not fail a 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 
 import pytest
 from tui.terminal import Terminal
 
 BUDGET = 300
+BUDGET_WITH_WORDS = 1500  # a key, and the cell in words once the cursor rests
 
 GRID_APP = """
 from textual.app import App
@@ -88,3 +90,40 @@ def test_without_the_patch_the_budget_does_not_hold():
     size, _ = terminal.press("j")
     terminal.close()
     assert size > 10 * BUDGET
+
+
+PATCH_APP = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from mlxterp_tui.app import MlxterpApp
+from mlxterp_tui.arguments import AppArguments
+from mlxterp_tui.widgets import dirty_spans
+from recorded_engine import RecordedEngine, Recording
+
+dirty_spans.install()
+MlxterpApp(AppArguments(), connect=RecordedEngine(Recording.load("patching")).connect).run()
+"""
+
+
+@pytest.fixture
+def patching(tmp_path) -> Iterator[Terminal]:
+    """The patch pane on the example, its map whole."""
+    tests = str(Path(__file__).parent)
+    home = {"MLXTERP_HOME": str(tmp_path), **COLOURS["truecolor"]}
+    terminal = Terminal(["-c", PATCH_APP.format(tests=tests)], home)
+    terminal.wait_for("31 × 5".encode())
+    for key in ("\x1b", "2", "\r"):
+        terminal.read_until_quiet(0.5)
+        terminal.press(key)
+    terminal.wait_for(b"1530 cells")
+    terminal.read_until_quiet(1.0)
+    yield terminal
+    terminal.close()
+
+
+def test_a_cursor_key_on_a_patching_map_stays_within_the_budget(patching):
+    """The words about the cell follow once the cursor rests: they are counted with the key."""
+    sizes = [patching.press(key)[0] for key in "hhjjkl"]
+    print(f"\npatching map: {sizes} bytes")
+    assert 0 < max(sizes) <= BUDGET_WITH_WORDS

@@ -48,6 +48,7 @@ from textual.binding import BindingType
 from textual.filter import LineFilter
 
 if TYPE_CHECKING:
+    from mlxterp_tui.panes.patch.pane import PatchPane
     from mlxterp_tui.panes.patchscope.pane import PatchscopePage
     from mlxterp_tui.recorded import Recorded
 
@@ -291,6 +292,16 @@ class MlxterpApp(App[None]):
 
     def _patchscope(self) -> PatchscopePage:
         self.main.action_show_pane("patchscope")
+        return self.main.pane  # type: ignore[return-value]
+
+    def action_pairs(self, words: str) -> None:
+        self._patch().action_pairs(words)
+
+    def action_facts(self, words: str) -> None:
+        self._patch().action_facts(words)
+
+    def _patch(self) -> PatchPane:
+        self.main.action_show_pane("patch")
         return self.main.pane  # type: ignore[return-value]
 
     # Words about runs.

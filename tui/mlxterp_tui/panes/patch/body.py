@@ -17,6 +17,7 @@ from mlxterp_tui.panes.patch.notes import notes
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.view import PatchView
 from mlxterp_tui.widgets.cell_grid import CellGrid
+from mlxterp_tui.widgets.legend import Legend
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -29,7 +30,8 @@ from textual.widgets import Static
 if TYPE_CHECKING:
     from mlxterp_tui.app import MlxterpApp
 
-ROOM_FOR_COLUMN = 108  # from this width on the words stand beside the map
+# From these widths on the words stand beside the map, and a second map does.
+ROOM_FOR_COLUMN, ROOM_FOR_TWO = 108, 180
 
 
 class PatchBody(Vertical):
@@ -41,6 +43,10 @@ class PatchBody(Vertical):
     #patch-maps { padding: 0 1; color: $foreground-muted; }
     #patch-row { height: 1fr; }
     #patch-grid { width: 1fr; }
+    #patch-second { width: 1fr; display: none; margin: 0 0 0 2; }
+    PatchBody.-two #patch-second { display: block; }
+    PatchBody.-two #patch-grid { margin: 1 0 0 0; }
+    #patch-beside { height: 1fr; }
     #patch-column { width: 38; padding: 0 1 0 2; display: none; }
     #patch-column Static { margin: 1 0 0 0; }
     #patch-column #patch-cell { margin: 0; }
@@ -76,12 +82,17 @@ class PatchBody(Vertical):
         self.grid = CellGrid(
             id="patch-grid", corner="block", bottom_up=True, comfortable=patch_cells.NARROW
         )
+        self.beside = CellGrid(id="patch-beside", bottom_up=True, comfortable=patch_cells.NARROW)
+        self.beside.can_focus = False
         self._resting: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="patch-maps")
         with Horizontal(id="patch-row"):
             yield self.grid
+            with Vertical(id="patch-second"):
+                yield Legend(id="patch-second-legend")
+                yield self.beside
             with Vertical(id="patch-column"):
                 yield Static(id="patch-cell")
                 yield Static(id="patch-best")
@@ -111,21 +122,44 @@ class PatchBody(Vertical):
         """Everything; what looks as it did is not sent again."""
         if not self.is_attached or self.run.map(self.view.name, self.view.of) is None:
             return
-        run, view, grid = self.run, self.view, self.grid
         self._arrange()
-        grid.ramp = self._ramp
-        grid.corner = patch_cells.corner(run, view.name)
-        grid.span = patch_cells.span(run, view.name)
-        largest = [one.at for one in self.best]
-        grid.replace(*patch_cells.picture(run, view.name, view.of, largest))
-        grid.set_column_marks(patch_cells.column_marks(run, view.name))
-        grid.cursor = view.cursor(run)
+        self._fill(self.grid, self.view)
+        self.grid.cursor = self.at
+        self._paint_second()
         self.tell()
 
-    @property
-    def _ramp(self) -> Ramp:
+    def _fill(self, grid: CellGrid, view: PatchView) -> None:
+        run = self.run
+        grid.ramp = self._ramp_of(view)
+        grid.corner = patch_cells.corner(run, view.name)
+        grid.span = patch_cells.span(run, view.name)
+        largest = [one.at for one in best_of.best_cells(run, view.name, view.of)]
+        grid.replace(*patch_cells.picture(run, view.name, view.of, largest))
+        grid.set_column_marks(patch_cells.column_marks(run, view.name))
+
+    def _paint_second(self) -> None:
+        """Where there is room: heads beside positions, or positions beside heads."""
+        run = self.run
+        view = self.view.beside(run) if self.size.width >= ROOM_FOR_TWO else None
+        self.set_class(view is not None, "-two")
+        if view is None:
+            return
+        self._fill(self.beside, view)
+        self.beside.cursor = view.cursor(run)
+        scale = patch_cells.legend(run, view.name, text.heading(run, view.name), view.of)
+        self._share_the_width()
+        legend = self.query_one(Legend)
+        legend.set_scale(scale.title, scale.low, scale.high, ramp=self._ramp_of(view))
+
+    def _share_the_width(self) -> None:
+        """As the maps have columns: each as wide as its cells need."""
+        second = self.query_one("#patch-second")
+        for place, grid in ((self.grid, self.grid), (second, self.beside)):
+            place.styles.width = f"{max(1, grid.column_count * grid.span)}fr"
+
+    def _ramp_of(self, view: PatchView) -> Ramp:
         appearance = self.app.appearance
-        if patch_cells.is_diverging(self.run, self.view.name, self.view.of):
+        if patch_cells.is_diverging(self.run, view.name, view.of):
             return appearance.library.ramp(DIVERGING, appearance.theme.dark)
         return appearance.ramp
 
@@ -134,7 +168,7 @@ class PatchBody(Vertical):
         run, view = self.run, self.view
         title = text.heading(run, view.name, view.of)
         scale = patch_cells.legend(run, view.name, title, view.of)
-        self.post_message(self.Scaled(scale, self._ramp))
+        self.post_message(self.Scaled(scale, self._ramp_of(view)))
         write(self, "#patch-maps", text.maps_line(run, view.name, view.of))
         self._show_cell()
 
@@ -158,6 +192,8 @@ class PatchBody(Vertical):
         at = At(*self.grid.cursor)  # the message may be older than a new run
         if at != self.at:
             self.view = self.view.moved(self.run, at)
+            if self.has_class("-two"):
+                self.beside.cursor = (at.row, self.beside.cursor[1])
             self._show_cell_soon()
 
     @on(CellGrid.CellChosen)

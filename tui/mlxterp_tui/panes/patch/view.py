@@ -53,6 +53,20 @@ class PatchView:
         at = looks.index(self.of) if self.of in looks else 0
         return replace(self, of=looks[(at + step) % len(looks)])
 
+    def beside(self, run: PatchRun) -> PatchView | None:
+        """What else is worth seeing: by head beside a map by position, and the other way round."""
+        found = run.maps.get(self.name)
+        if found is None or found.block is not None:
+            return None
+        by_position = found.kind == "position"
+        others = (
+            name
+            for name, other in run.maps.items()
+            if other.block is None and (other.kind == "position") != by_position
+        )
+        name = next(others, None)
+        return None if name is None else self.on_map(name)
+
     def for_run(self, run: PatchRun) -> PatchView:
         """The same map and place where the run has them, else its first map."""
         if self.name in run.names:

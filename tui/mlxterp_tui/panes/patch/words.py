@@ -27,19 +27,17 @@ CAT = Example("The cat sat on the mat", "The dog sat on the mat", "s", "e")
 EXAMPLES = (IOI, CAT)
 
 EMPTY = f"""\
-Patching: which places of the model carry what makes the answer?
+Patching: which places of the model carry what makes the answer? Two prompts of equally many tokens
+call for different answers. Place by place, what the model computed for one is written into the run
+of the other: 0, nothing moved; 1, this place alone brings its answer.
 
-Two prompts of equally many tokens call for different answers. The model reads both; then, place
-by place, what it computed for one is written into the run of the other, and the answer is looked
-at again. The map fills in: 0, nothing moved; 1, this place alone brings the other answer.
-
-Enter, here, shows an example (Wang et al. 2022); first the clean prompt, then the corrupt one:
+Enter, here, shows an example (Wang et al. 2022), the clean prompt first:
 
   {IOI.clean}{IOI.answer}
   {IOI.corrupt}{IOI.wrong}
 
-With prompts of your own: type the clean one above, o for the corrupt one, then Enter in either.
-t names the answers; without it they are what the model itself says after each prompt."""
+With prompts of your own: type the clean one above, o for the corrupt one, Enter in either. t names
+the answers; without it they are what the model itself says."""
 
 HELP = """\
 Each cell of the map is one patched run: the state that one prompt has there was written into the
