@@ -4,6 +4,7 @@ import math
 from xml.etree import ElementTree
 
 from mlxterp_engine.experiments import CausalTracing
+from mlxterp_tui.exports.axes import axes_of
 from mlxterp_tui.exports.figure import figure
 from mlxterp_tui.exports.patching_figure import patching_summary
 from mlxterp_tui.exports.patching_panels import panels, run_of
@@ -13,6 +14,7 @@ from mlxterp_tui.panes.patch.sites import shown
 
 import made as made_results
 import made_patching as made
+import pytest
 from made_lens import floats
 from made_patching import matrix, scalar
 
@@ -106,6 +108,24 @@ def test_a_wide_map_is_cut_into_panels():
     (whole,) = panels(run, run.maps["resid_pre"], 100)
     assert list(whole.columns) == [1, 2]
     assert [list(panel.columns) for panel in panels(run, run.maps["resid_pre"], 12)] == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "name", "axes"),
+    [
+        ("path-patching", "effect", ("layer", "head")),
+        ("path-patching", "effect_pairs", ("pair", "layer", "head")),
+        ("path-patching", "effect_sd", ("layer", "head")),
+        ("attribution-patching", "exact_effect_pairs", ("pair", "exact")),
+        ("attribution-patching", "exact_effect_sd", ("exact",)),
+        ("attribution-patching", "k_pairs", ("pair", "layer", "kv_head")),
+        ("causal-tracing", "hidden_samples", ("sample", "layer", "position")),
+        ("causal-tracing", "hidden_effect_facts", ("fact", "layer", "bucket")),
+    ],
+)
+def test_the_axes_of_sets_are_named(experiment, name, axes):
+    array = floats([0.0], *[1] * len(axes))
+    assert axes_of(experiment, name, array) == axes
 
 
 def backgrounds(drawing):
