@@ -41,6 +41,7 @@ from mlxterp_engine.techniques.patching_exact import (
 )
 from mlxterp_engine.techniques.patching_gradients import estimates
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_padding import padding
 from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of
 from mlxterp_engine.techniques.patching_price import at_once, price_of_attribution
 from mlxterp_engine.techniques.patching_sets import as_a_share, over_pairs, price_of_pairs
@@ -99,7 +100,8 @@ def run(model: InterpretableModel, request: AttributionPatching, prompts: Prompt
             "clean_tokens": pair.clean.tokens,
             "corrupt_tokens": pair.corrupt.tokens,
             **_strings(session.method, request, chosen),
-        },
+        }
+        | ({"padded": filled} if (filled := padding(model, request)) else {}),
         _headline(request, (session.readout.clean, session.readout.corrupt), words_of(agreed)),
         figures(session, maps) | figures_of(agreed),
     )

@@ -31,6 +31,7 @@ from mlxterp_engine.techniques.findings import Findings, Prompts
 from mlxterp_engine.techniques.patching import Pair, Session, check_lengths, open_pair
 from mlxterp_engine.techniques.patching_cells import Place, places_of, shape_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_padding import padding
 from mlxterp_engine.techniques.patching_pairs import pairs_of
 from mlxterp_engine.techniques.patching_price import at_once
 from mlxterp_engine.techniques.patching_sets import over_pairs, price_of_pairs
@@ -81,7 +82,8 @@ def run(
             "corrupt_tokens": pair.corrupt.tokens,
             "method": session.method,
             "receivers": words_of(paths),
-        },
+        }
+        | ({"padded": filled} if (filled := padding(model, request)) else {}),
         _headline(request, ends, paths, maps[EFFECT]),
         figures_between(*ends, maps),
     )

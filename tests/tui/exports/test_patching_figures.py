@@ -103,6 +103,13 @@ def test_the_mean_of_a_set_is_told_with_its_spread():
     assert "k        0  group 0  +0.3000  0.1250" in lines
 
 
+def test_tokens_that_fill_a_prompt_up_are_told():
+    asks = made.asked(sites=["k"], pad=" the")
+    arrays = made.ENDS_OF_RESULT | {"k": matrix((0.5, 0.25), (0.1, 0))}
+    found = made.result(asks, arrays, strings={"padded": {"corrupt": [1, 2]}})
+    assert "filled up: corrupt at 1, 2" in figure(found).splitlines()
+
+
 def test_a_wide_map_is_cut_into_panels():
     run = run_of(swept())
     (whole,) = panels(run, run.maps["resid_pre"], 100)

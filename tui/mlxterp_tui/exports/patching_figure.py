@@ -46,6 +46,8 @@ def _heading(run: PatchRun) -> Iterator[str]:
         yield ends_words(run)
     if run.differing:
         yield differing_words(run)
+    if padded := padding_words(run):
+        yield padded
     for name in run.names:
         if trusted := trust_line(run, name).plain:
             yield f"{name}: {trusted}"
@@ -56,6 +58,13 @@ def differing_words(run: PatchRun) -> str:
     return "; ".join(
         f"{at}: {quoted(run.clean[at])} against {quoted(run.corrupt[at])}" for at in run.differing
     )
+
+
+def padding_words(run: PatchRun) -> str:
+    """`filled up: corrupt at 3, 4`; nothing of prompts that were equally long."""
+    told = run.result.strings.get("padded", {}) if run.result is not None else {}
+    places = [f"{which} at {', '.join(map(str, at))}" for which, at in told.items()]
+    return f"filled up: {'; '.join(places)}" if places else ""
 
 
 def asked_words(run: PatchRun) -> str:

@@ -11,7 +11,7 @@ from mlxterp_themes import Theme
 from mlxterp_themes.colour import parse_hex
 from mlxterp_tui.appearance import Appearance
 from mlxterp_tui.contract_words import checks
-from mlxterp_tui.exports.patching_figure import asked_words, differing_words
+from mlxterp_tui.exports.patching_figure import asked_words, differing_words, padding_words
 from mlxterp_tui.exports.patching_panels import Panel, drawn_maps, panels, run_of
 from mlxterp_tui.folders import config_file
 from mlxterp_tui.panes.patch.run import PatchRun
@@ -63,7 +63,7 @@ def _all_panels(run: PatchRun, columns: int) -> Iterator[Panel]:
 
 
 def _heading(run: PatchRun, theme: Theme) -> Iterator[Line]:
-    words = [asked_words(run), ends_words(run), differing_words(run)]
+    words = [asked_words(run), ends_words(run), differing_words(run), padding_words(run)]
     yield from ([Segment(word, _style(theme, "foreground"))] for word in words if word)
     yield []
 
