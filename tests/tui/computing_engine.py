@@ -38,10 +38,11 @@ class ComputingEngine(RecordedEngine):
         self.seconds = 0.01
 
     async def estimate(self, task: Task) -> Price | None:
+        price(self.model, task)  # type: ignore[arg-type]  # refuses what can't be asked
         return Price(1, self.seconds, 0)
 
     async def tokenize(self, text: str, bos: str = "auto", chat: bool = False) -> Tokenized:
-        ids = self.model.encode(text, bos, chat)  # type: ignore[arg-type]
+        ids = self.model.encode(text, bos, chat) if text or chat else []  # type: ignore[arg-type]
         return Tokenized(ids, self.model.tokens.strings(ids))
 
     async def pieces(self, text: str) -> Tokenized:

@@ -89,8 +89,9 @@ class TestAsking:
     async def test_answers_that_nobody_named_are_what_the_model_says(self, on_tiny):
         async with on_tiny() as screen:
             await screen.press("escape", "2")
-            await prompts(screen, "The cat sat on the mat", "The old man ran to the")
-            await screen.until(lambda: pane_of(screen).run.request or asked(screen), "a question")
+            await prompts(screen, "The cat sat on the mat", "The cat sat on the cat")
+            await done(screen, 1)
+            assert (asked(screen)[0].answer, asked(screen)[0].wrong) == ("h", ",")
 
     async def test_the_same_prompt_twice_is_refused_in_place_and_nothing_is_lost(self, on_tiny):
         async with on_tiny() as screen:

@@ -60,6 +60,11 @@ class TestReading:
     def test_an_answer_may_begin_with_a_minus(self):
         assert question_of(answer="'-'").answer == "-"
 
+    def test_a_token_to_pad_with_keeps_its_space_too(self):
+        assert question_of(pad="' the'").own_options == {"pad": " the"}
+        own = PatchQuestion().with_options(pad=" the")
+        assert draft_of(own)["pad"] == "' the'"
+
     def test_lists_stand_with_commas_or_spaces(self):
         assert question_of(sites="z, q").options["activation"] == {"sites": ["z,q"]}
         assert question_of(sites="z q").options["activation"] == {"sites": ["z", "q"]}

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Generic, NamedTuple, TypeVar
 
+T = TypeVar("T")
 Span = tuple[int, int]
 """First position, and the one behind the last."""
 
@@ -91,6 +93,34 @@ def align(clean: Sequence[str], corrupt: Sequence[str]) -> Alignment:
             if tag != "equal"
         ),
     )
+
+
+class Padded(NamedTuple, Generic[T]):
+    """rows: of clean and of corrupt. at: the positions in each that were filled."""
+
+    rows: tuple[list[T], list[T]]
+    at: tuple[list[int], list[int]]
+
+
+def padded(clean: Sequence[T], corrupt: Sequence[T], filler: T) -> Padded[T]:
+    """Tokens, or their ids, of one length: the shorter of two stretches that differ gets fillers
+    in front, so that its last token stands where the other's does."""
+    rows: tuple[list[T], list[T]] = ([], [])
+    filled: tuple[list[int], list[int]] = ([], [])
+    done = (0, 0)
+    for difference in align([str(i) for i in clean], [str(i) for i in corrupt]).differences:
+        spans = (difference.clean, difference.corrupt)
+        longest = max(end - start for start, end in spans)
+        for side, (row, (start, end)) in enumerate(zip((clean, corrupt), spans, strict=True)):
+            rows[side].extend(row[done[side] : start])
+            missing = longest - (end - start)
+            at = len(rows[side])
+            filled[side].extend(range(at, at + missing))
+            rows[side].extend([filler] * missing + list(row[start:end]))
+        done = (spans[0][1], spans[1][1])
+    for side, row in enumerate((clean, corrupt)):
+        rows[side].extend(row[done[side] :])
+    return Padded(rows, filled)
 
 
 def _stretches(a: tuple[str, ...], b: tuple[str, ...]) -> list[Difference]:

@@ -20,7 +20,7 @@ def padded_prompts(
     """The ids of both prompts, padded where the request says with what."""
     if request.pad is None or len(rows) != 2:
         return list(rows)
-    return list(padded(*rows, model.tokens.single(request.pad, "pad")).rows)
+    return list(padded(rows[0], rows[1], model.tokens.single(request.pad, "pad")).rows)
 
 
 def padding(model: InterpretableModel, request: PairRequest) -> dict[str, list[int]]:

@@ -59,7 +59,7 @@ async def test_unequal_prompts_are_refused_in_words_under_them(alone):
     assert found[2].count("▲") == 3  # two of them marks, one the key
     words = " ".join(line.strip() for line in found[3:])
     assert words.startswith("14 and 15 tokens: ' John' (1 token) became ' Mary Ann' (2)")
-    assert words.endswith("O pads or aligns.")
+    assert words.endswith("O pads with a token.")
 
 
 async def test_causal_tracing_has_its_noise_in_the_second_row(alone):

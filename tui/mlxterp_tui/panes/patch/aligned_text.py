@@ -159,7 +159,7 @@ def _unequal(alignment: Alignment) -> str:
     change = next(iter(alignment.uneven))
     return (
         f"{lengths}: {_change(alignment, change)}, so that positions behind it don't correspond. "
-        "b offers words of as many tokens, o changes the prompt, O pads or aligns."
+        "b offers words of as many tokens, o changes the prompt, O pads with a token."
     )
 
 

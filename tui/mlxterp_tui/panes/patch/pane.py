@@ -48,6 +48,7 @@ class PatchPane(PatchRuns, can_focus=True):
     # Looking.
 
     def action_cycle_map(self, step: int) -> None:
+        self.wanted_map = ""
         self.body.show(self.run, self.view.cycled(self.run, step))
 
     @tells_errors
@@ -140,6 +141,7 @@ class PatchPane(PatchRuns, can_focus=True):
             self._left = None
             named = (question.answer, question.wrong)
             self.named_by_hand |= named != (self.question.answer, self.question.wrong)
+            self.price_is_known = True
             self._wonder(question, at_once=True)
 
     @tells_errors
@@ -177,8 +179,8 @@ class PatchPane(PatchRuns, can_focus=True):
         else:
             self.named_by_hand = answer is not None
             self._wonder(self.question.answering(answer, wrong))
-            for hint in filter(None, (one.hint for one in found)):
-                self.app.tell(hint)
+            if hints := " ".join(one.hint for one in found if one.hint):
+                self.app.tell(hints)
 
     async def _checked(self, answer: Answered) -> Answered:
         read = await self.app.session.pieces(answer.token or "")
@@ -201,7 +203,7 @@ class PatchPane(PatchRuns, can_focus=True):
         """Other words for what is marked, to choose from: the chosen prompt is the corrupt one."""
         from mlxterp_tui.screens.substitutes import SubstitutePicker
 
-        span, setting = self.marked, self.app.setting
+        (tokens, span), setting = self.replaceable, self.app.setting
         if span is None:
             raise BadInput("there is no prompt yet whose words could be replaced; i types one")
         request = Substitutes(
@@ -215,7 +217,7 @@ class PatchPane(PatchRuns, can_focus=True):
             job = await session.glance(request)
             return cast(Result, await session.follow(job, lambda parts: None))
 
-        picker = SubstitutePicker(text_at(self.tokens, span), span[1] - span[0], ask)
+        picker = SubstitutePicker(text_at(tokens, span), span[1] - span[0], ask)
         self.app.push_screen(picker, self._replaced)
 
     def _replaced(self, prompt: str | None) -> None:
@@ -263,7 +265,7 @@ class PatchPane(PatchRuns, can_focus=True):
         block = onwards.block_at(*self._cell)
         asked = self.question.by("activation")
         asked = asked.with_options(sites=["z"], by_position=True, layers=[block], pairs=None)
-        self.body.view = self.view.on_map(of_block(Z_POS, block))
+        self.wanted_map = of_block(Z_POS, block)
         self._wonder(asked, at_once=True)
 
     @tells_errors

@@ -3,9 +3,10 @@ screen what it measured of them. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from mlxterp_engine.experiments.alignment import Alignment, Span, align
+from mlxterp_engine.experiments.alignment import Alignment, Span, align, padded
 from mlxterp_tui.panes.patch.aligned_text import Aligned, Answered, figure, under_noise
 from mlxterp_tui.panes.patch.question import TRACING, PatchQuestion
 from mlxterp_tui.panes.patch.run import PatchRun
@@ -13,6 +14,7 @@ from mlxterp_tui.panes.patch.subject import span_of
 from mlxterp_tui.token_text import quoted
 
 FIGURES = {"logit-diff": "LD", "prob": "p", "kl": "KL"}
+PAD = "pad"
 OTHER_PROMPTS = "the map is of other prompts, Enter runs these"
 
 
@@ -28,11 +30,21 @@ def shown(
         return Aligned(align((), ()), says=says or of_set)
     says = says or _elsewhere(question, alignment, marked)
     note = "" if is_about(run, alignment) or not run.known else OTHER_PROMPTS
+    if not alignment.fits and question.takes_two:
+        says = ""  # what the rows say of it names the keys that help
     answers = _answers(question, run, alignment)
     if question.method == TRACING:
         aligned = under_noise(alignment.clean, marked, noise_in_words(question))
         return replace(aligned, answers=answers, says=says, note=note)
     return Aligned(alignment, marked, answers, says=says, note=note)
+
+
+def as_asked(question: PatchQuestion, clean: Sequence[str], corrupt: Sequence[str]) -> Alignment:
+    """Both prompts' tokens as they will be run: padded where the question says with what."""
+    filler = question.own_options.get(PAD)
+    if filler and clean and corrupt and question.takes_two:
+        clean, corrupt = padded(clean, corrupt, filler).rows
+    return align(clean, corrupt)
 
 
 def is_about(run: PatchRun, alignment: Alignment) -> bool:

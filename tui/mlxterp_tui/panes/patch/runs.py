@@ -69,6 +69,8 @@ class PatchRuns(Pane):
         self._refusal = ""
         self._offered: Request | None = None  # what was priced and not run yet
         self._sent: Request | None = None
+        self.price_is_known = False  # it was read in the form
+        self.wanted_map = ""  # to look at once it is there
         self._before: list[tuple[PatchRun, PatchQuestion]] = []
 
     def compose(self) -> ComposeResult:
@@ -144,10 +146,10 @@ class PatchRuns(Pane):
 
     @property
     def alignment(self) -> Alignment:
-        """Of the prompts as the model reads them; of those of the run where none were read yet."""
+        """Of the prompts as they would be run; of those of the run where none were read yet."""
         if self._read is None:
             return align(self.run.clean, self.run.corrupt)
-        return align(self._read[0].tokens, self._read[1].tokens)
+        return prompts.as_asked(self.question, self._read[0].tokens, self._read[1].tokens)
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -164,6 +166,14 @@ class PatchRuns(Pane):
             return self.span
         pair = bool(alignment.corrupt) and (self.question.takes_two or alignment.fits)
         return chosen(alignment) if pair else proposed(alignment.clean)
+
+    @property
+    def replaceable(self) -> tuple[tuple[str, ...], Span | None]:
+        """The clean prompt as it is typed, which padding makes longer, and what is marked there."""
+        if self._read is None or len(self._read[0].tokens) == len(self.tokens):
+            return self.tokens, self.marked
+        typed = align(self._read[0].tokens, self._read[1].tokens)
+        return typed.clean, chosen(typed)
 
     # Asking.
 
@@ -187,9 +197,12 @@ class PatchRuns(Pane):
         except BadInput as error:
             self._refuse(str(error))
             return None
-        if price is not None and price.seconds > LONG and request != self._offered:
+        known, self.price_is_known = self.price_is_known, False
+        is_long = price is not None and price.seconds > LONG
+        if is_long and not known and request != self._offered:
             self._offered = request
-            self._refuse(f"This takes {price_in_words(price)}. Enter again, or r, runs it.")
+            way = "Enter in the prompt runs it" + ("." if self.stored else ", and so does r.")
+            self._refuse(f"This takes {price_in_words(price)}. {way}")
             return None
         self._offered, self._sent = None, request
         return request
@@ -257,7 +270,10 @@ class PatchRuns(Pane):
         if run.request is not self.run.request:
             self._keep()
             self._asked_by = self.question
+            self.wanted_map = self.wanted_map or view.name
             view = view.for_run(run)
+        if self.wanted_map in run.names:  # the maps of a set come one after the other
+            view, self.wanted_map = view.on_map(self.wanted_map), ""
         self._put(run, view if view.name in run.names else view.for_run(run))
 
     def _put(self, run: PatchRun, view: PatchView) -> None:
