@@ -162,7 +162,7 @@ def test_effects_have_their_zero_in_the_middle_and_one_scale_for_all_cells():
 def test_unknown_failed_and_not_there_look_different():
     nan = math.nan
     arrays = made.ENDS_OF_RESULT | {"z": matrix((0.5, nan, 0, 0), (nan, nan, nan, nan))}
-    asks, strings = asked(sites=["z"]), {"missing": {"z": {"layers": [1]}}}
+    asks, strings = asked(sites=["z"]), {"missing": {"z": [[1, at] for at in range(4)]}}
     run = PatchRun(asks).finished(made.result(asks, arrays, strings=strings))
     first, second = patch_cells.picture(run, "z").cells
     assert first is not None

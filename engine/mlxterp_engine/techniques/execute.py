@@ -23,6 +23,7 @@ from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.models.load import available_memory
 from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
+from mlxterp_engine.techniques.patching_missing import with_missing
 from mlxterp_engine.techniques.patching_padding import padded_prompts
 from mlxterp_engine.techniques.registry import RESUMABLE, TECHNIQUES
 
@@ -71,6 +72,8 @@ def execute(
         unfinished.finished()
     else:
         findings = yield from technique.run(model, request, prompts)
+    if isinstance(request, PairRequest):
+        findings = with_missing(model.sites, findings)
     elapsed = time.perf_counter() - start
     return _result(model, request, prompts, findings, load_seconds, elapsed)
 

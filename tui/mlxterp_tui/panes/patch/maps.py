@@ -80,16 +80,6 @@ class PatchMap:
             changed[row][column] = value
         return self.with_values(changed)
 
-    def without(self, rows: Collection[int], columns: Collection[int]) -> PatchMap:
-        """These rows and columns are not there."""
-        missing = {
-            At(r, c)
-            for r in range(len(self.rows))
-            for c in range(len(self.columns))
-            if r in rows or c in columns
-        }
-        return self.lacking(missing)
-
     def lacking(self, cells: Collection[At]) -> PatchMap:
         """These cells are not there."""
         return replace(self, missing=frozenset(cells))

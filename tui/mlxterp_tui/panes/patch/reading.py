@@ -74,24 +74,28 @@ def maps_of(frame: Frame, result: Result) -> dict[str, PatchMap]:
             rows, columns = arrays[name].shape
             blank = _blank(frame, name, rows, columns)
             values = blank.with_values(arrays[name].tolist())
-            found[name] = values.without(*_missing(result, values, "mean"))
+            found[name] = values.lacking(_missing(result, values, "mean"))
     if Z_POS in arrays:
         for row, block in enumerate(arrays[f"{Z_POS}_layers"].tolist()):
             values = _heads_by_position(row_of(arrays[Z_POS], row))
             blank = _of_heads(frame, block, len(values[0]))
-            found[of_block(Z_POS, block)] = blank.with_values(values)
+            heads = blank.with_values(values)
+            found[of_block(Z_POS, block)] = heads.lacking(_missing(result, heads, "mean", row))
     if NEURONS in arrays and (at := neurons_at(frame.request, len(frame.tokens))):
         effects = arrays[NEURONS].tolist()
         found[NEURONS] = with_neurons(neurons.unknown(at, len(effects)), dict(enumerate(effects)))
     return found
 
 
-def _missing(result: Result, found: PatchMap, of: Of) -> tuple[list[int], list[int]]:
-    """Blocks that have no such site, and columns where there is nothing to patch."""
+def _missing(result: Result, found: PatchMap, of: Of, row: int = 0) -> frozenset[At]:
+    """Cells where there is nothing to patch. row: of z_pos, the block's in the array."""
     if found.kind == "bucket" and found.measure != "count":
-        return [], _empty_buckets(result, of)
-    told = result.strings.get("missing", {}).get(found.name, {})
-    return told.get("layers", []), told.get("at", [])
+        rows = range(len(found.rows))
+        return frozenset(At(r, c) for r in rows for c in _empty_buckets(result, of))
+    told = result.strings.get("missing", {}).get(array_name(found.name), [])
+    if found.block is not None:
+        return frozenset(At(head, position) for r, position, head in told if r == row)
+    return frozenset(At(*cell) for cell in told)
 
 
 def _empty_buckets(result: Result, of: Of) -> list[int]:
@@ -141,12 +145,12 @@ def member(mean: PatchMap, result: Result, of: Of) -> PatchMap | None:
         values = _spread(mean, result)
         if values is None:
             return None
-        return mean.as_spread(values).without(*_missing(result, mean, of))
+        return mean.as_spread(values).lacking(mean.missing | _missing(result, mean, of))
     array = _members_of(mean.name, result)
     if array is None or not isinstance(of, int) or not 0 <= of < array.shape[0]:
         return None
     found = mean.with_values(_of_block(mean, result, row_of(array, of)))
-    return found.without(*_missing(result, mean, of))
+    return found.lacking(mean.missing | _missing(result, mean, of))
 
 
 def asked(request: Request | None) -> list[str]:
