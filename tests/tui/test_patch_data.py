@@ -315,6 +315,21 @@ def test_the_raw_metric_is_of_the_patched_value_and_never_of_an_estimate(attribu
     assert said[3:] == ["effect, estimated +0.0000", "effect, patched   not computed"]
 
 
+def test_of_a_pair_the_exact_values_are_its_own():
+    asks = estimated(sites=["z"], clean=None, corrupt=None, answer=None, wrong=None, pairs="ioi")
+    one, other = (0.8, 0, 0, 0, 0, 0, 0, 0), (0.4, 0, 0, 0, 0, 0, 0, 0)
+    arrays = made.ENDS_OF_RESULT | {
+        "z": matrix((0.6, 0, 0, 0), (0, 0, 0, 0)),
+        "z_pairs": floats([*one, *other], 2, 2, 4),
+        "exact_effect_pairs": matrix((0.75,), (0.25,)),
+    }
+    arrays |= made.exact((0, 0, 0, 0.6, 0.5))
+    run = PatchRun(asks).finished(made.result(asks, arrays, tokens=()))
+    found = [best.best_cells(run, "z", of)[0] for of in ("mean", 0, 1)]
+    assert [one.value for one in found] == pytest.approx([0.6, 0.8, 0.4])
+    assert [one.exact.effect for one in found if one.exact] == [0.5, 0.75, 0.25]
+
+
 # Sets of pairs
 
 

@@ -35,7 +35,7 @@ def best_cells(run: PatchRun, name: str, of: Of = "mean", count: int = TEN) -> l
     found = run.map(name, of)
     if found is None:
         return []
-    known = {cell.at: cell for cell in exact_cells(run, name)} if of == "mean" else {}
+    known = {cell.at: cell for cell in exact_cells(run, name, of)}
     ordered = sorted(found.cells(), key=lambda cell: -size(run, found, cell[1], of))
     return [
         Best(name, at, value, found.measure, known.get(at))

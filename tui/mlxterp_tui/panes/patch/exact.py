@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from mlxterp_engine.experiments import Result
 from mlxterp_engine.experiments.attribution_patching import disagree
+from mlxterp_tui.panes.lens.stored import row_of
 from mlxterp_tui.panes.patch.maps import At
-from mlxterp_tui.panes.patch.reading import asked
+from mlxterp_tui.panes.patch.reading import Of, asked
 from mlxterp_tui.panes.patch.run import PatchRun
 
 
@@ -37,25 +38,36 @@ class Trust(NamedTuple):
         return disagree(self.rank_correlation, self.slope)
 
 
-def exact_cells(run: PatchRun, name: str) -> list[Exact]:
-    """Those of a map that were patched too: the largest estimates first, then others, drawn."""
-    result = run.result
-    if result is None or "exact_site" not in result.arrays:
+def exact_cells(run: PatchRun, name: str, of: Of = "mean") -> list[Exact]:
+    """Those of a map that were patched too: the largest estimates first, then others, drawn.
+
+    of: a number, in that pair of a set; a spread has none.
+    """
+    result, found = run.result, run.map(name, of)
+    if result is None or found is None or of == "sd" or "exact_site" not in result.arrays:
         return []
-    columns = [
-        result.arrays[f"exact_{each}"].tolist()
-        for each in ("site", "layer", "at", "estimate", "effect")
-    ]
+    effects = _effects(result, of)
+    cells = zip(*(result.arrays[f"exact_{each}"].tolist() for each in _PLACE), strict=True)
     names = asked(run.request)
     return [
-        Exact(At(layer, at), estimate, effect)
-        for site, layer, at, estimate, effect in zip(*columns, strict=True)
+        Exact(At(layer, at), found.values[layer][at] or 0.0, effect)
+        for (site, layer, at), effect in zip(cells, effects, strict=False)
         if names[site] == name
     ]
 
 
-def exact_at(run: PatchRun, name: str, at: At) -> Exact | None:
-    return next((cell for cell in exact_cells(run, name) if cell.at == at), None)
+def exact_at(run: PatchRun, name: str, at: At, of: Of = "mean") -> Exact | None:
+    return next((cell for cell in exact_cells(run, name, of) if cell.at == at), None)
+
+
+def _effects(result: Result, of: Of) -> list[float]:
+    if not isinstance(of, int):
+        return result.arrays["exact_effect"].tolist()
+    every = result.arrays.get("exact_effect_pairs")
+    return row_of(every, of).tolist() if every is not None else []
+
+
+_PLACE = ("site", "layer", "at")
 
 
 def trust(run: PatchRun, name: str) -> Trust | None:

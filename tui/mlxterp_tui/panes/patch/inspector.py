@@ -119,7 +119,7 @@ def _numbers(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, 
     elif found.measure == "probability":
         said = [(measured(run), digits(value, found.measure)), *_won(run, value, of)]
     elif run.experiment == "attribution-patching":
-        said = _estimated(run, found, at, value)
+        said = _estimated(run, found, of, at)
     else:
         said = [("effect", digits(value, "effect")), *_raw(run, value, of)]
     return [*said, *(_spread(run, found, at) if of == "mean" else [])]
@@ -145,13 +145,17 @@ def _facts(run: PatchRun) -> int:
     return run.result.arrays["bucket_tokens"].shape[0] if run.result is not None else 0
 
 
-def _estimated(run: PatchRun, found: PatchMap, at: At, value: float) -> list[tuple[str, str]]:
+def _estimated(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, str]]:
     """The estimate, and what patching the cell gave, if it was patched."""
-    exact = exact_at(run, found.name, at)
-    said = [("effect, estimated", digits(value, "effect"))]
+    exact = exact_at(run, found.name, at, of)
+    said = [("effect, estimated", digits(found.value(at) or 0.0, "effect"))]
     if exact is None:
         return [*said, ("effect, patched", "not computed")]
-    return [*said, ("effect, patched", digits(exact.effect, "effect")), *_raw(run, exact.effect)]
+    return [
+        *said,
+        ("effect, patched", digits(exact.effect, "effect")),
+        *_raw(run, exact.effect, of),
+    ]
 
 
 def _raw(run: PatchRun, effect: float, of: Of = "mean") -> list[tuple[str, str]]:
