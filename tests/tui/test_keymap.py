@@ -20,7 +20,9 @@ class TestTable:
         counts = Counter(command.name for command in COMMANDS)
         assert counts.most_common(1)[0][1] == 1
 
-    @pytest.mark.parametrize("places", [("app", "main", pane) for pane in ("lens", "jobs", "runs")])
+    @pytest.mark.parametrize(
+        "places", [("app", "main", pane) for pane in ("lens", "patch", "pattern", "jobs", "runs")]
+    )
     def test_no_key_means_two_things_in_one_place_but_those_of_the_pane_come_first(self, places):
         # x cancels the marked job in the list of jobs, and the running one elsewhere.
         # r runs the marked run again in the log, and what is shown elsewhere.

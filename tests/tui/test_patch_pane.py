@@ -18,6 +18,7 @@ from mlxterp_tui.panes.patch.words import CAT
 from mlxterp_tui.setting import Setting
 
 import pytest
+from recorded_engine import Recording
 
 BLOCKS, HEADS = 4, 4
 
@@ -171,6 +172,45 @@ class TestAsking:
             await screen.sees('answers "s" "e"')
 
 
+class TestFillingIn:
+    """On a recording of the default model, held back half way."""
+
+    @pytest.fixture
+    def recording(self) -> Recording:
+        return Recording.load("patching")
+
+    @staticmethod
+    async def begin(screen) -> None:
+        screen.engine._free = 25
+        await screen.press("escape", "2", "enter")
+        await screen.until(lambda: pane_of(screen).run.known > 500, "some columns")
+
+    async def test_known_cells_are_painted_and_the_others_are_dots(self, opened):
+        async with opened() as screen:
+            await self.begin(screen)
+            run = pane_of(screen).run
+            assert run.state == "running"
+            assert 0 < run.known < run.total
+            assert "·" in screen.text
+            await screen.sees("% known")
+
+    async def test_x_stops_it_and_keeps_the_cells_that_came(self, opened):
+        async with opened() as screen:
+            await self.begin(screen)
+            known = pane_of(screen).run.known
+            await screen.press("x")
+            await screen.until(lambda: pane_of(screen).run.state == "cancelled", "the end")
+            assert pane_of(screen).run.known == known
+            await screen.sees(f"cancelled: {known} of 1530 cells")
+
+    async def test_the_rest_fills_in(self, opened):
+        async with opened() as screen:
+            await self.begin(screen)
+            screen.engine.release()
+            await screen.until(lambda: pane_of(screen).run.state == "done", "the end")
+            assert pane_of(screen).run.known == 1530
+
+
 class TestLooking:
     async def test_s_goes_through_the_maps(self, on_tiny):
         async with on_tiny() as screen:
@@ -207,6 +247,36 @@ class TestLooking:
             head, *rows = (tmp_path / "map.tsv").read_text().splitlines()
             assert head.split("\t")[:3] == ["map", "block", "site"]
             assert len(rows) == pane_of(screen).run.maps["resid_pre"].known
+
+
+class TestSets:
+    @pytest.fixture
+    def pairs(self, tmp_path):
+        path = tmp_path / "pairs.jsonl"
+        pair = {**CAT._asdict()}
+        other = {**pair, "clean": "The cat sat on the hat", "corrupt": "The dog sat on the hat"}
+        path.write_text("\n".join(map(json.dumps, (pair, other))))
+        return path
+
+    async def test_a_set_is_a_mean_its_spread_and_each_pair(self, on_tiny, pairs):
+        async with on_tiny() as screen:
+            await with_example(screen)
+            alone = pane_of(screen).run.maps["z"]
+            await screen.command(f"pairs {pairs}")
+            await done(screen, 2)
+            pane = pane_of(screen)
+            assert pane.view.name == "resid_pre" or not pane.run.maps["resid_pre"].total
+            await screen.command("map z")
+            looks = []
+            for _ in range(4):
+                looks.append(pane.view.of)
+                await screen.press("full_stop")
+            assert looks == ["mean", "sd", 0, 1]
+            first = pane.run.map("z", 0)
+            assert first.values == alone.values
+            await screen.command("pairs off")
+            await done(screen, 3)
+            assert asked(screen)[-1].clean == CAT.clean
 
 
 class TestOnwards:
