@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlxterp_engine import InterpretableModel, run
-from mlxterp_engine.experiments import EXPERIMENTS, BadInput
+from mlxterp_engine.experiments import EXPERIMENTS, BadInput, PathPatching
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_tui.exports.axes import UNNAMED, axes_of
 from mlxterp_tui.exports.from_log import taken
@@ -66,6 +67,22 @@ def test_a_script_runs_again_to_the_same_figures(experiment, logged, tmp_path):
         assert told[name][3] == "0.0e+00"
     for name in stored.record.contracts:
         assert told[name][3] == "holds"
+
+
+def test_a_file_of_pairs_is_found_again_from_any_folder(tmp_path, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    pair = {"clean": "The cat", "corrupt": "The bat", "answer": "s", "wrong": "e"}
+    Path("pairs.jsonl").write_text(json.dumps(pair))
+    asked = PathPatching(model="glass-tiny", pairs="pairs.jsonl")
+    with RunLog.open(tmp_path / "log") as log:
+        stored = taken(log, run(asked, log=log).id)
+    done = executed(script(stored), there)
+    assert (done.returncode, done.stderr) == (0, "")
+    made = msgspec.structs.replace(stored.record, request=stored.record.request | {"pairs": "ioi"})
+    assert "os.chdir" not in script(Stored(made))
 
 
 @experiments

@@ -97,8 +97,9 @@ def _literal(value: float) -> str:
 def _asked(record: RunRecord) -> str:
     request = _request(record)
     fields = [
-        f"    {field.name}={getattr(request, field.name)!r},"
+        f"    {field.name}={value!r},"
         for field in msgspec.structs.fields(request)
+        if (value := getattr(request, field.name)) is not None or field.default is not None
     ]
     change = ""
     if _has_relative_paths(record):
@@ -137,8 +138,11 @@ def _kind(record: RunRecord) -> type[Request]:
 
 def _has_relative_paths(record: RunRecord) -> bool:
     """Whether the request names files that are looked for from a folder."""
-    if not record.request.get("lens", "/").startswith(("/", "~")):
-        return True
     spoken = [str(words) for words in record.request.get("intervention", ())]
     files = [file for words in spoken for file in re.findall(r":([^:*]+\.npz)", words)]
+    files += [found for name in _FILES if (found := record.request.get(name)) not in _NO_FILES]
     return any(not file.startswith(("/", "~")) for file in files)
+
+
+_FILES = ("lens", "pairs", "facts", "noise_file")
+_NO_FILES = (None, "ioi", "known")
