@@ -28,6 +28,8 @@ def shown(
     """alignment: of the prompts as they stand. marked: the subject, or what is to be replaced."""
     if of_set := _set_in_words(question):
         return Aligned(align((), ()), says=says or of_set)
+    if not alignment.clean:
+        return Aligned(alignment, says=says)
     says = says or _elsewhere(question, alignment, marked)
     note = "" if is_about(run, alignment) or not run.known else OTHER_PROMPTS
     if not alignment.fits and question.takes_two:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mlxterp_tui.app import MlxterpApp
     from mlxterp_tui.logbook import Stored
 
+SECONDS_BETWEEN_LOOKS = 0.1
 LONG = 20.0  # seconds; what takes longer is run when it is asked for a second time
 MOST_KEPT = 20  # runs that `u` goes back through
 
@@ -139,10 +141,9 @@ class PatchRuns(Pane):
 
     def draw_rows(self) -> None:
         """The prompts as they stand, with what is asked of them and what is wrong."""
-        if self.tokens:
-            self.rows.show(
-                prompts.shown(self.question, self.run, self.alignment, self.marked, self._refusal)
-            )
+        self.rows.show(
+            prompts.shown(self.question, self.run, self.alignment, self.marked, self._refusal)
+        )
 
     @property
     def alignment(self) -> Alignment:
@@ -189,6 +190,7 @@ class PatchRuns(Pane):
     async def asked(self, prompt: str, setting: Setting) -> AnyRequest | None:
         """A refusal, and the price of a long run, are said in place; asked again it is run."""
         try:
+            await self._model_open()
             await self.read_anew(prompt, setting)
             pair = prompt, self.second_prompt
             question = await answered(self.app.session, self.question, pair, setting)
@@ -206,6 +208,14 @@ class PatchRuns(Pane):
             return None
         self._offered, self._sent = None, request
         return request
+
+    async def _model_open(self) -> None:
+        """What is asked while the app starts waits for the model."""
+        session = self.app.session
+        while session.card is None and session.state in ("starting", "ready"):
+            if not self._refusal:
+                self._refuse("The model is being opened; the run begins then.")
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
     async def read_anew(self, prompt: str, setting: Setting) -> None:
         """What is marked is marked in these prompts, however fast they were typed."""
