@@ -17,6 +17,7 @@ from mlxterp_engine.runlog.comparison import Comparison
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as RunSaid
 from mlxterp_engine.worker.client import Lost
+from mlxterp_engine.worker.launch import NoEngine
 from mlxterp_engine.worker.protocol import (
     AnyEvent,
     AnyNotice,
@@ -134,8 +135,10 @@ class RecordedEngine:
         self._notices: list[Callable[[AnyNotice], None]] = []
         self._losses: list[Callable[[Lost], None]] = []
 
-    async def connect(self) -> RecordedEngine:
+    async def connect(self, start: bool = True, any_version: bool = False) -> RecordedEngine:
         """What the app calls to attach."""
+        if not start:
+            raise NoEngine("no engine is running")
         return self
 
     async def passes(self, number: int, cancelled: asyncio.Event) -> None:

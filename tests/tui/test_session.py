@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from mlxterp_engine.experiments import LogitLens, RunFailed
+from mlxterp_engine.experiments import BadInput, LogitLens, RunFailed
 from mlxterp_engine.worker.client import Lost
 from mlxterp_tui.session import Session, batches
 
@@ -51,6 +51,20 @@ class TestBatches:
             await anext(got)
 
 
+class OldEngine:
+    """What can be asked of an engine of another version."""
+
+    def __init__(self, jobs: list[str]) -> None:
+        self.runs, self._jobs = True, jobs
+
+    async def shutdown(self, force: bool = False) -> None:
+        if self._jobs and not force:
+            raise BadInput(f"{len(self._jobs)} job has not ended")
+        self.runs = False
+
+    async def close(self) -> None: ...
+
+
 class TestSession:
     async def test_what_is_asked_during_the_start_waits_for_it(self, recording: Recording):
         engine, gate = RecordedEngine(recording), asyncio.Event()
@@ -76,6 +90,30 @@ class TestSession:
         assert session.state == "lost"
         with pytest.raises(RunFailed, match=":engine restart"):
             await session.submit(LogitLens(prompt="a"))
+
+    @pytest.mark.parametrize("jobs", [[], ["a training"]])
+    async def test_an_engine_of_another_version_makes_room_unless_jobs_run(
+        self, recording: Recording, jobs: list[str]
+    ):
+        """As where the app was upgraded while an engine ran: R starts one of our own."""
+        ours, old = RecordedEngine(recording), OldEngine(jobs)
+
+        async def connect(start: bool = True, any_version: bool = False) -> object:
+            if old.runs and not any_version:
+                raise RunFailed("the running engine speaks protocol 1 and this program 2")
+            return old if old.runs else ours
+
+        session = Session(connect, lambda: None)  # type: ignore[arg-type]
+        with pytest.raises(RunFailed, match="speaks protocol 1"):
+            await session.attach()
+        if jobs:
+            with pytest.raises(BadInput, match="1 job has not ended"):
+                await session.stop()
+            assert old.runs
+        else:
+            await session.stop()
+            await session.attach()
+            assert session.engine is ours
 
     async def test_a_start_that_fails_is_told_to_all_who_wait(self):
         async def nobody() -> RecordedEngine:

@@ -22,6 +22,7 @@ from mlxterp_engine.experiments.request import Bos
 from mlxterp_engine.runlog.comparison import Comparison
 from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.client import Engine, Job, Lost
+from mlxterp_engine.worker.launch import NoEngine
 from mlxterp_engine.worker.protocol import (
     ENDED,
     AnyNotice,
@@ -34,7 +35,8 @@ from mlxterp_engine.worker.protocol import (
 )
 from mlxterp_engine.worker.tasks import Outcome, Task
 
-Connect = Callable[[], Awaitable[Engine]]
+Connect = Callable[..., Awaitable[Engine]]
+"""As `Engine.attach`: start, any_version."""
 Progress = Started | Step | AnyPart
 State = Literal["starting", "ready", "lost", "stopped"]
 T = TypeVar("T")
@@ -155,12 +157,25 @@ class Session:
         return await (await self._attached()).status()
 
     async def stop(self) -> None:
-        """Shut the engine down, jobs and all."""
+        """Shut the engine down, jobs and all; one that is not ours only where no jobs run."""
         if self.engine is not None:
             await self.engine.shutdown(force=True)
             await self.hang_up()
+        else:
+            await self._stop_other()
         self.engine, self.state, self.card = None, "stopped", None
         self._changed()
+
+    async def _stop_other(self) -> None:
+        """An engine of another version holds the place that ours would take."""
+        try:
+            other = await self._connect(start=False, any_version=True)
+        except NoEngine:
+            return
+        try:
+            await other.shutdown()
+        finally:
+            await other.close()
 
     async def hang_up(self) -> None:
         """Leave the engine to itself; its jobs go on."""

@@ -187,7 +187,7 @@ def _hello(spoken: int) -> AnyReply:
     if spoken != protocol.VERSION:
         raise RunFailed(
             f"the running engine speaks protocol {protocol.VERSION} and this program {spoken}; "
-            "restart it: mlxterp-tui engine restart"
+            "restart it: R in the app, or mlxterp-tui engine restart"
         )
     return protocol.Done()
 
