@@ -94,6 +94,13 @@ class TestAsking:
             await done(screen, 1)
             assert (asked(screen)[0].answer, asked(screen)[0].wrong) == ("h", ",")
 
+    async def test_prompts_that_go_on_alike_are_refused_with_the_way_out(self, on_tiny):
+        async with on_tiny() as screen:
+            await screen.press("escape", "2")
+            await prompts(screen, CAT.clean, CAT.corrupt)
+            await screen.sees("The model says 'h' after both prompts")
+            assert not asked(screen)
+
     async def test_the_same_prompt_twice_is_refused_in_place_and_nothing_is_lost(self, on_tiny):
         async with on_tiny() as screen:
             await with_example(screen)
