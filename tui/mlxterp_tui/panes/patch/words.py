@@ -56,6 +56,8 @@ M takes another method: attribution patching estimates all cells from one gradie
 values of the largest beside; path patching sends a head's output to chosen receivers alone; causal
 tracing has one prompt, puts noise on its subject, and restores one state at a time.
 
-Prompts must have equally many tokens: b proposes other words for the marked span, ( ) and { } move
-its ends. O shows every option, with its price; :pairs ioi patches a set and shows means.
+Above the map both prompts stand token under token: ▲ is what differs, └┘ what is marked, and beside
+each is what the metric is there. They must have equally many tokens: b proposes other words for
+what is marked, ( ) and { } move its ends; or O pads the shorter one. O shows every option, with
+its price; :pairs ioi patches a set and shows means.
 """
