@@ -66,7 +66,8 @@ class TestContracts:
 
 class TestAmounts:
     @pytest.mark.parametrize(
-        ("value", "text"), [(0.214, "0.21 s"), (4.23, "4.2 s"), (200, "3 min 20 s")]
+        ("value", "text"),
+        [(0.214, "0.21 s"), (4.23, "4.2 s"), (200, "3 min 20 s"), (7530, "2 h 5 min")],
     )
     def test_times(self, value, text):
         assert seconds(value) == text
@@ -78,6 +79,7 @@ class TestAmounts:
     def test_prices(self):
         assert price_in_words(Price(1, 0.4, 12_000_000)) == "1 pass · about 0.40 s · 12 MB"
         assert price_in_words(Price(7.314, 0.4, 12_000_000)).startswith("7.3 passes")
+        assert price_in_words(Price(41886.3, 0.4, 12_000_000)).startswith("41886 passes")
         assert price_in_words(None) == ""
 
 
