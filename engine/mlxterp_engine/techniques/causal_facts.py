@@ -38,7 +38,6 @@ from mlxterp_engine.techniques.causal_tracing_cells import Options
 from mlxterp_engine.techniques.causal_tracing_fact import (
     Traced,
     forgotten,
-    price_of_fact,
     traced,
 )
 from mlxterp_engine.techniques.causal_tracing_kept import keeper_of
@@ -47,6 +46,7 @@ from mlxterp_engine.techniques.causal_tracing_noise import (
     sigma_of_vocabulary,
     standard_noise,
 )
+from mlxterp_engine.techniques.causal_tracing_price import price_of_fact
 from mlxterp_engine.techniques.findings import Findings
 from mlxterp_engine.techniques.patching_pairs import worst
 from mlxterp_engine.tracing.sites import Site

@@ -30,7 +30,6 @@ from mlxterp_engine.techniques.causal_tracing_cells import Options
 from mlxterp_engine.techniques.causal_tracing_fact import (
     Traced,
     forgotten,
-    price_of_fact,
     traced,
 )
 from mlxterp_engine.techniques.causal_tracing_kept import keeper_of
@@ -40,6 +39,7 @@ from mlxterp_engine.techniques.causal_tracing_noise import (
     sigma_of_vocabulary,
     standard_noise,
 )
+from mlxterp_engine.techniques.causal_tracing_price import price_of_fact
 from mlxterp_engine.techniques.causal_tracing_subject import Question, subject_span
 from mlxterp_engine.techniques.findings import Findings, Prompted, Prompts
 from mlxterp_engine.techniques.patching_metric import SMALLEST

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mlxterp_engine.backend import as_numpy
-from mlxterp_engine.experiments import Array, Contract, PatchCells, Price, Step
+from mlxterp_engine.experiments import Array, Contract, PatchCells, Step
 from mlxterp_engine.experiments.alignment import Span
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.causal_tracing_cells import (
@@ -24,12 +24,7 @@ from mlxterp_engine.techniques.causal_tracing_cells import (
 from mlxterp_engine.techniques.causal_tracing_checks import Checks
 from mlxterp_engine.techniques.causal_tracing_kept import NOTHING_KEPT, DrawKeeper, KeptDraws
 from mlxterp_engine.techniques.causal_tracing_subject import Question
-from mlxterp_engine.techniques.patching_price import (
-    BATCHED,
-    BYTES_AT_ONCE,
-    SECONDS_AT_ONCE,
-    at_once,
-)
+from mlxterp_engine.techniques.patching_price import at_once
 from mlxterp_engine.tracing.added_noise import Added
 from mlxterp_engine.tracing.patching_rows import Cell, Patch
 from mlxterp_engine.tracing.resume import Method, TwoRuns, last_logits, patched_together, two_runs
@@ -243,39 +238,6 @@ def rows_at(model: InterpretableModel, tokens: int, size: int) -> Callable[[int]
     """
     resumes = model.resumption.method == "suffix"
     return lambda position: size // (tokens - position if resumes else tokens)
-
-
-def price_of_fact(
-    model: InterpretableModel,
-    tokens: int,
-    subject: Span,
-    samples: int,
-    options: Options,
-    more: int = 0,
-) -> Price:
-    """Forward passes of the prompt, by time. more: passes beside those of the trace."""
-    restorations = Restorations(model.anatomy, model.sites, options)
-    cells = [
-        cell
-        for position in column_order(subject, tokens)
-        for name in restorations.maps
-        for cell in restorations.column(name, position)
-    ]
-    blocks, pace = model.sites.blocks, model.pace
-    depth = sum((tokens - cell.position) * (blocks - cell.patch.block) / blocks for cell in cells)
-    size = SECONDS_AT_ONCE  # of an evaluation
-    each = BATCHED * pace.per_token * depth + pace.per_unembedding * len(cells)
-    each += pace.start * max(each / size, tokens - subject[0]) + pace.seconds(2 * tokens)
-    seconds = samples * (each + pace.seconds(tokens)) + more * pace.seconds(tokens)
-    return Price(seconds / pace.seconds(tokens), seconds, _bytes(model, restorations, tokens))
-
-
-def _bytes(model: InterpretableModel, restorations: Restorations, tokens: int) -> int:
-    """Both runs' recorded sites and caches, what one evaluation holds."""
-    card = model.card
-    widths = len(recorded(model, restorations)) + card.layers * 2
-    keys = 2 * card.layers * card.kv_heads * card.d_head
-    return 2 * 4 * tokens * (widths * card.d_model + keys) + BYTES_AT_ONCE
 
 
 def recorded(model: InterpretableModel, restorations: Restorations) -> list[Site]:
