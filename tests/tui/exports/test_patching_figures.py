@@ -7,7 +7,7 @@ from mlxterp_engine.experiments import CausalTracing
 from mlxterp_tui.exports.axes import axes_of
 from mlxterp_tui.exports.figure import figure
 from mlxterp_tui.exports.patching_figure import patching_summary
-from mlxterp_tui.exports.patching_panels import panels, run_of
+from mlxterp_tui.exports.patching_panels import panels, patching_table, run_of
 from mlxterp_tui.exports.patching_picture import patching_svg
 from mlxterp_tui.exports.picture import Size, svg
 from mlxterp_tui.panes.patch.sites import shown
@@ -115,6 +115,13 @@ def test_a_wide_map_is_cut_into_panels():
     (whole,) = panels(run, run.maps["resid_pre"], 100)
     assert list(whole.columns) == [1, 2]
     assert [list(panel.columns) for panel in panels(run, run.maps["resid_pre"], 12)] == [[1], [2]]
+
+
+def test_a_table_has_a_line_for_each_known_cell_of_every_map():
+    lines = [line.split("\t") for line in patching_table(swept()).splitlines()]
+    assert lines[0][:3] == ["map", "block", "site"]
+    assert len(lines) == 1 + 5 + 4  # one of resid_pre's six failed
+    assert lines[-1] == ["k", "0", "blocks.0.attn.k[1]", "1", '"kv1:h2–3"', "-0.02", "-4.2"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from mlxterp_engine.runlog.npz import npz_bytes
 from mlxterp_tui.exports import picture
 from mlxterp_tui.exports.long_table import long_csv, long_tsv
 from mlxterp_tui.exports.markdown import report
+from mlxterp_tui.exports.patching_panels import patching_table
 from mlxterp_tui.exports.picture import Size
 from mlxterp_tui.exports.raster import png
 from mlxterp_tui.exports.result_json import result_json, runs_jsonl
@@ -17,6 +18,7 @@ from mlxterp_tui.exports.script import script
 from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes.lens.stored import stored_run
 from mlxterp_tui.panes.lens.text import table_tsv
+from mlxterp_tui.panes.registry import PATCHINGS
 
 
 class Format(NamedTuple):
@@ -61,6 +63,8 @@ def _tsv(stored: Stored) -> str:
     result = needed(stored)
     if result.meta.experiment["name"] in ("logit-lens", "tuned-lens"):
         return table_tsv(stored_run(stored))
+    if result.meta.experiment["name"] in PATCHINGS:
+        return patching_table(result)
     return long_tsv(result)
 
 

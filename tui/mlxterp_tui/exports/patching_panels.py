@@ -12,6 +12,7 @@ from mlxterp_tui.panes.patch.maps import At, PatchMap
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import ColourScale, in_cell, scale_of
 from mlxterp_tui.panes.patch.sites import shown
+from mlxterp_tui.panes.patch.text import table
 from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell
 from mlxterp_tui.widgets.token_text import fit, legible
 
@@ -84,6 +85,13 @@ def run_of(result: Result) -> PatchRun:
     """The run as the pane has it. BadInput where its request can't be read any more."""
     parameters = dict(result.meta.experiment)
     return PatchRun(request_from(parameters.pop("name"), parameters)).finished(result)
+
+
+def patching_table(result: Result) -> str:
+    """A line a known cell of every map, as the pane writes one map's."""
+    run = run_of(result)
+    tables = [table(run, name).splitlines(keepends=True) for name in run.names]
+    return "".join(line for i, lines in enumerate(tables) for line in lines[bool(i) :])
 
 
 def drawn_maps(run: PatchRun) -> list[PatchMap]:
