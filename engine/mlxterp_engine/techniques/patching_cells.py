@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from mlxterp_engine.experiments.patching import BY_HEAD, BY_POSITION, KINDS
 from mlxterp_engine.tracing.patching_rows import Cell
@@ -84,26 +86,28 @@ def in_turns(
     those between; heads by position; then neurons. tokens_at_once: rows times tokens of a group,
     about.
     """
+    blocks = sites.blocks
     columns = [name for name in asked.maps if name in BY_POSITION]
     for position in positions:
         places = [p for name in columns for p in places_of(sites, name, [position], asked)]
-        yield from _groups(places, tokens_at_once // (last + 1 - position))
+        yield from _groups(places, tokens_at_once // (last + 1 - position), blocks)
     suffix = last + 1 - min(positions, default=last)
     for name in asked.maps:
         if name in BY_HEAD:
-            groups = list(_groups(places_of(sites, name, (), asked), tokens_at_once // suffix))
+            places = places_of(sites, name, (), asked)
+            groups = list(_groups(places, tokens_at_once // suffix, blocks))
             yield from (groups[i] for i in far_apart_first(len(groups)))
     if Z_POS in asked.maps:
         for position in positions:
             places = places_of(sites, Z_POS, [position], asked)
-            yield from _groups(places, tokens_at_once // (last + 1 - position))
+            yield from _groups(places, tokens_at_once // (last + 1 - position), blocks)
     if asked.neurons:
         places = [p for name in (TOGETHER, NEURONS) for p in places_of(sites, name, (), asked)]
-        yield from _groups(places, tokens_at_once // (last + 1 - asked.neurons[1]))
+        yield from _groups(places, tokens_at_once // (last + 1 - asked.neurons[1]), blocks)
 
 
 def grouped(
-    places: Iterable[Place], first: int, tokens: int, tokens_at_once: int
+    places: Iterable[Place], first: int, tokens: int, tokens_at_once: int, blocks: int
 ) -> Iterator[list[Place]]:
     """Any cells, those that run the same tokens together."""
     by_start: dict[int, list[Place]] = {}
@@ -111,17 +115,21 @@ def grouped(
         position = place.cell.position
         by_start.setdefault(first if position is None else position, []).append(place)
     for start, members in by_start.items():
-        yield from _groups(members, tokens_at_once // (tokens - start))
+        yield from _groups(members, tokens_at_once // (tokens - start), blocks)
 
 
-def _groups(places: Sequence[Place], most: int) -> Iterator[list[Place]]:
-    """Even groups of at most so many; blocks that lie together stay together."""
+def _groups(places: Sequence[Place], most: int, blocks: int) -> Iterator[list[Place]]:
+    """Groups of about `most` rows of average depth, equal in the blocks that they run; blocks that
+    lie together stay together. blocks: of the model."""
     if not places:
         return
     ordered = sorted(places, key=lambda place: place.cell.block)
-    count = -(-len(ordered) // max(most, 1))
-    for i in range(count):
-        yield ordered[i * len(ordered) // count : (i + 1) * len(ordered) // count]
+    run = list(accumulate(blocks - place.cell.block for place in ordered))  # blocks, so far
+    count = min(len(ordered), -(-2 * run[-1] // (max(most, 1) * blocks)))
+    ends = [bisect_left(run, (i + 1) * run[-1] / count) + 1 for i in range(count)]
+    for start, end in pairwise([0, *ends]):
+        if start < end:
+            yield ordered[start:end]
 
 
 def column_order(clean: Sequence[int], corrupt: Sequence[int], first: int) -> list[int]:

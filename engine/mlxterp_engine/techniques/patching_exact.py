@@ -36,7 +36,9 @@ def exact_effects(
 ) -> Generator[Step, None, np.ndarray]:
     """Their effects by patching, [cell], in the order given."""
     found: dict[Cell, float] = {}
-    for group in grouped(chosen, session.runs.first, session.runs.tokens, tokens_at_once):
+    for group in grouped(
+        chosen, session.runs.first, session.runs.tokens, tokens_at_once, session.model.sites.blocks
+    ):
         cells = [place.cell for place in group]
         found |= zip(cells, session.effects(cells).tolist(), strict=True)
         yield Step(len(found), len(chosen), "exact cells")

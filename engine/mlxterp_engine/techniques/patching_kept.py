@@ -20,6 +20,7 @@ import numpy as np
 
 EVERY = 2.0  # seconds between two writes: so much is lost when a process is killed
 SAME_ENDS = 1e-5  # of the larger one; other threads round otherwise
+GROUPED = 2  # counts the ways in which cells were put together: others fit no more
 COMPUTED_BY = ("mlxterp-tui", "mlx", "numpy")
 
 
@@ -82,7 +83,7 @@ def keeper_of(
         return NOTHING_KEPT
     card, answers = model.card, pair.answers
     versions = [metadata.version(package) for package in COMPUTED_BY]
-    computed = (card.sha256, card.device, card.dtype, versions)
+    computed = (GROUPED, card.sha256, card.device, card.dtype, versions)
     texts = (pair.clean.ids, pair.corrupt.ids, answers.answer, answers.wrong)
     return SweepKeeper(store, name_of(computed, texts, metric, direction, asked), goes_on)
 

@@ -13,12 +13,15 @@ from mlxterp_engine.techniques.patching_cells import (
     in_turns,
 )
 from mlxterp_engine.tracing.resume import Method, first_different
+from mlxterp_engine.tracing.resume_proof import foreseen
 
 SECONDS_AT_ONCE = 0.15  # of one evaluation: between two of them a run can be cancelled
 LEAST_TOKENS = 256  # of one evaluation: fewer keep a matrix product from its full speed
 BYTES_AT_ONCE = 128 << 20  # what the rows of one evaluation may hold beside the recorded runs
-BATCHED = 0.7  # a token's time among many, beside one of a short forward, measured
+REDUCING = 1.3  # softmax over a vocabulary beside the unembedding itself, measured
+BATCHED = 0.8  # a token's time among many, beside one of a short forward, measured
 TOLD = "resumption"
+TRIED_PASSES, TRIED_TOKENS = 6, 360  # of `resume_proof`, all rows together
 
 
 def at_once(model: InterpretableModel, tokens: int, metric: str) -> int:
@@ -45,7 +48,10 @@ def price_of(model: InterpretableModel, asked: Asked, pair: Pair, metric: str) -
     groups = in_turns(model.sites, asked, order, tokens - 1, size)
     pace = model.pace
     seconds = pace.seconds(2 * tokens) + _checks(model, asked, tokens)
-    seconds += sum(_seconds(model, group, first, tokens) for group in groups)
+    for group in groups:
+        seconds += _seconds(model, group, first, tokens)
+        if metric != "logit-diff":
+            seconds += REDUCING * pace.per_unembedding * len(group)
     return Price(seconds / pace.seconds(tokens), seconds, bytes_of(model, asked, tokens))
 
 
@@ -59,14 +65,22 @@ def price_of_attribution(
     cells = 2 * top * len(asked.maps)
     seconds = pace.seconds(2 * tokens) + 2 * steps * pace.seconds(tokens - first)
     seconds += _checks(model, asked, tokens)
-    seconds += len(asked.maps) * pace.start + BATCHED * pace.per_token * cells * (tokens - first)
-    return Price(seconds / pace.seconds(tokens), seconds, 3 * bytes_of(model, asked, tokens))
+    seconds += len(asked.maps) * pace.start
+    seconds += BATCHED * pace.per_token * cells * (tokens - first) / 2  # half of the blocks deep
+    return Price(seconds / pace.seconds(tokens), seconds, bytes_of(model, asked, tokens, 3))
 
 
 def _checks(model: InterpretableModel, asked: Asked, tokens: int) -> float:
-    """The cells that are computed whole, and a patch of everything."""
+    """The cells that are computed whole, a patch of everything, and trying how runs are resumed."""
     pace = model.pace
-    return pace.seconds(COMPARED * len(asked.maps) * tokens) + pace.start
+    return pace.seconds(COMPARED * len(asked.maps) * tokens) + pace.start + trying_to_resume(model)
+
+
+def trying_to_resume(model: InterpretableModel) -> float:
+    """Seconds, of the first patching of a model alone."""
+    if TOLD in vars(model):
+        return 0.0
+    return TRIED_PASSES * model.pace.start + BATCHED * model.pace.per_token * TRIED_TOKENS
 
 
 def _seconds(model: InterpretableModel, group: list[Place], first: int, tokens: int) -> float:
@@ -80,13 +94,15 @@ def _seconds(model: InterpretableModel, group: list[Place], first: int, tokens: 
 
 
 def method_of(model: InterpretableModel) -> Method:
-    """How runs are resumed, as far as is known: to try it takes the engine's thread."""
+    """How runs are resumed; as the model's parts have it, until it was tried: that takes the
+    engine's thread."""
     told = vars(model).get(TOLD)
-    return "suffix" if told is None else told.method
+    return foreseen(model.net, model.anatomy) if told is None else told.method
 
 
-def bytes_of(model: InterpretableModel, asked: Asked, tokens: int) -> int:
-    """Both runs' recorded sites, what one evaluation holds, and the result."""
+def bytes_of(model: InterpretableModel, asked: Asked, tokens: int, copies: int = 1) -> int:
+    """Both runs' recorded sites, what one evaluation holds, and the result. copies: of what is
+    recorded, with gradients there are more."""
     card = model.card
     sizes = {
         "attn.z": card.heads * card.d_head,
@@ -98,4 +114,4 @@ def bytes_of(model: InterpretableModel, asked: Asked, tokens: int) -> int:
     }
     kinds = {RECORDED[name] for name in asked.maps}
     recorded = sum(sizes.get(kind, card.d_model) for kind in kinds) + 2 * card.d_model
-    return 2 * 4 * card.layers * tokens * recorded + BYTES_AT_ONCE
+    return copies * 2 * 4 * card.layers * tokens * recorded + BYTES_AT_ONCE

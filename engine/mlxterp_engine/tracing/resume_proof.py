@@ -56,6 +56,11 @@ def find_resumption(net: Any, anatomy: Anatomy, sites: SiteTable, ids: mx.array)
     return Resumption("full", 0.0, tuple(reasons))
 
 
+def foreseen(net: Any, anatomy: Anatomy) -> Method:
+    """The method that will be tried first, without running anything."""
+    return next((method for method, reason in _candidates(net, anatomy) if not reason), "full")
+
+
 def _candidates(net: Any, anatomy: Anatomy) -> Iterator[tuple[Method, str]]:
     streams = all(block.stream is not None for block in anatomy.blocks)
     no_stream = "" if streams else "not every block has one residual stream"

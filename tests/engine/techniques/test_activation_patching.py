@@ -34,10 +34,18 @@ def naive(model, asked):
 
 
 @pytest.mark.parametrize(
-    ("metric", "direction"), [("logit-diff", "denoise"), ("logit-diff", "noise"), ("kl", "denoise")]
+    ("metric", "direction"),
+    [
+        ("logit-diff", "denoise"),
+        ("logit-diff", "noise"),
+        ("prob", "denoise"),
+        ("prob", "noise"),
+        ("kl", "denoise"),
+        ("kl", "noise"),
+    ],
 )
 def test_every_cell_is_that_of_a_whole_pass_of_its_own(tiny, metric, direction):
-    asked = request(metric=metric, direction=direction)
+    asked = request(metric=metric, direction=direction, answer="o" if metric == "prob" else "s")
     reference = naive(tiny, asked)
     found = run(asked, tiny, log=False)
     assert found.arrays["clean_metric"] == pytest.approx(reference.clean, abs=1e-5)
@@ -286,3 +294,26 @@ def all_of(model, asked):
             parts.append(next(steps))
         except StopIteration as end:
             return parts, end.value
+
+
+@pytest.mark.parametrize("name", ["z", "k"])
+def test_what_is_computed_together_is_equal_work(smol, name):
+    """So that none takes long: a head of block 0 runs through 30 blocks, one of block 29 through
+    one. The sum is that of all heads, 465 blocks for each."""
+    from mlxterp_engine.techniques.patching_cells import Asked, in_turns
+
+    last, at_once = 13, 256
+    groups = list(in_turns(smol.sites, Asked((name,)), range(9, last + 1), last, at_once))
+    work = [sum(30 - place.cell.block for place in group) for group in groups]
+    heads = smol.sites.heads_of(f"attn.{name}", 0)
+    assert sum(work) == 465 * heads
+    assert sum(map(len, groups)) == 30 * heads
+    assert max(work) <= at_once // (last + 1 - 9) * 30 / 2 + 30  # and a cell
+    assert max(work) - min(work) <= 2 * 30
+
+
+def test_the_first_patching_of_a_model_is_dearer_by_the_trial(tiny, monkeypatch):
+    known = price(tiny, request())
+    monkeypatch.delitem(vars(tiny), "resumption", raising=False)
+    assert price(tiny, request()).seconds > known.seconds
+    assert "resumption" not in vars(tiny)  # a price runs nothing
