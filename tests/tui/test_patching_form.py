@@ -15,6 +15,7 @@ from textual.app import App
 
 SETTING = Setting(model="glass-tiny")
 ROOM_FOR_ABOUT = 22  # columns, at 80
+ROOM_FOR_MEANING = 2 * 72
 
 
 def sheet(method: str = "activation", **asked) -> PatchingSheet:
@@ -34,7 +35,7 @@ class TestEveryMethod:
         kind = PatchQuestion(method=method).kind
         for field in sheet(method).fields:
             assert field.name in LABELS, field.name
-            assert meaning(kind, field.name), field.name
+            assert 0 < len(meaning(kind, field.name)) <= ROOM_FOR_MEANING, field.name
             assert len(field.label) < 16
             assert len(field.about) <= ROOM_FOR_ABOUT
 
@@ -168,7 +169,7 @@ async def test_the_field_with_the_keys_is_explained_and_the_price_follows():
         await until(pilot, lambda: "40 passes" in app.text)
         assert "the token that the clean prompt calls for, verbatim" in app.text
         await pilot.press("tab", "tab", "tab", "tab")
-        assert "resid_pre,attn_out,mlp_out,z,q,k,v,pattern" in app.text
+        assert "resid_pre,attn_out,mlp_out; by head z,q,k,v,pattern" in app.text
         await pilot.press("z")
         await until(pilot, lambda: "10 passes · about 1.5 s · 2 MB" in app.text)
         assert app.kept["sites"] == "z"
