@@ -6,19 +6,22 @@ import math
 
 from mlxterp_engine.experiments import BadInput, PatchCells
 from mlxterp_engine.techniques.execute import execute
+from mlxterp_tui.exports.naming import unrecorded
+from mlxterp_tui.logbook import Stored
 from mlxterp_tui.panes.patch import best, inspector, text
 from mlxterp_tui.panes.patch import cells as patch_cells
 from mlxterp_tui.panes.patch.maps import At
 from mlxterp_tui.panes.patch.notes import notes
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import in_cell, rounded_up, scale_of
+from mlxterp_tui.panes.patch.stored import stored_run
 from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell
 
 import made_patching as made
 import msgspec
 import pytest
-from made_lens import floats, ints
-from made_patching import asked, begun, cells, estimated, matrix, scalar
+from made_lens import floats
+from made_patching import asked, begun, cells, matrix, scalar
 
 # How it fills in
 
@@ -269,272 +272,7 @@ def test_the_map_is_written_a_line_a_cell_with_the_metric_itself():
     )
 
 
-# Attribution patching: estimates beside the truth
-
-
-@pytest.fixture
-def attributed() -> PatchRun:
-    """z: estimates 0.8 and 0.5, patched 0.7 and −0.1; the others were not. k: not at all."""
-    asks = estimated(sites=["z", "k"], top=2)
-    arrays = made.ENDS_OF_RESULT | {
-        "z": matrix((0.8, 0.5, 0.125, 0), (0, 0, 0, 0)),
-        "k": matrix((0.2, 0), (0, 0)),
-    }
-    arrays |= made.exact((0, 0, 0, 0.8, 0.7), (0, 0, 1, 0.5, -0.1))
-    figures = {"z_rank_correlation": 0.25, "z_slope": 0.57}
-    return PatchRun(asks).finished(made.result(asks, arrays, figures=figures))
-
-
-def test_estimates_stand_beside_the_exact_values_of_the_best_cells(attributed):
-    table = best.table(attributed, best.best_cells(attributed, "z")).plain.splitlines()
-    assert table == [
-        " 3 largest  estimate   patched",
-        " head 0.0    +0.8000   +0.7000",
-        " head 0.1    +0.5000   −0.1000",
-        " head 0.2    +0.1250         –",
-    ]
-
-
-def test_where_estimates_and_truth_disagree_that_is_said(attributed):
-    assert best.trust_line(attributed, "z").plain == (
-        "estimates against 2 patched cells: rank correlation 0.25, slope 0.57; "
-        "they disagree: take activation patching here"
-    )
-    assert best.trust_line(attributed, "k").plain == ""
-
-
-def test_the_raw_metric_is_of_the_patched_value_and_never_of_an_estimate(attributed):
-    said = [line.plain for line in inspector.lines(attributed, "z", "mean", At(0, 0))]
-    assert said[3:] == [
-        "effect, estimated +0.8000",
-        "effect, patched   +0.7000",
-        "logit difference  3.00",
-        "corrupt … clean   −4.00 … 6.00",
-    ]
-    said = [line.plain for line in inspector.lines(attributed, "z", "mean", At(1, 0))]
-    assert said[3:] == ["effect, estimated +0.0000", "effect, patched   not computed"]
-
-
-def test_of_a_pair_the_exact_values_are_its_own():
-    asks = estimated(sites=["z"], clean=None, corrupt=None, answer=None, wrong=None, pairs="ioi")
-    one, other = (0.8, 0, 0, 0, 0, 0, 0, 0), (0.4, 0, 0, 0, 0, 0, 0, 0)
-    arrays = made.ENDS_OF_RESULT | {
-        "z": matrix((0.6, 0, 0, 0), (0, 0, 0, 0)),
-        "z_pairs": floats([*one, *other], 2, 2, 4),
-        "exact_effect_pairs": matrix((0.75,), (0.25,)),
-    }
-    arrays |= made.exact((0, 0, 0, 0.6, 0.5))
-    run = PatchRun(asks).finished(made.result(asks, arrays, tokens=()))
-    found = [best.best_cells(run, "z", of)[0] for of in ("mean", 0, 1)]
-    assert [one.value for one in found] == pytest.approx([0.6, 0.8, 0.4])
-    assert [one.exact.effect for one in found if one.exact] == [0.5, 0.75, 0.25]
-
-
-# Sets of pairs
-
-
-@pytest.fixture
-def pairs() -> PatchRun:
-    """Two pairs; z of head 0.0 is 0.2 and 0.6."""
-    asks = asked(clean=None, corrupt=None, answer=None, wrong=None, pairs="ioi", sites=["z"])
-    one, other = (0.2, 0, 0, 0, 0, 0, 0, 1), (0.6, 0, 0, 0, 0, 0, 0, 1)
-    arrays = made.ENDS_OF_RESULT | {
-        "clean_metric_pairs": floats([8, 4]),
-        "corrupt_metric_pairs": floats([-2, -6]),
-        "z": matrix((0.4, 0, 0, 0), (0, 0, 0, 1)),
-        "z_sd": matrix((0.2828, 0, 0, 0), (0, 0, 0, 0)),
-        "z_pairs": floats([*one, *other], 2, 2, 4),
-    }
-    return PatchRun(asks).finished(made.result(asks, arrays, tokens=()))
-
-
-def test_a_set_shows_its_mean_its_spread_and_each_pair(pairs):
-    assert pairs.members("z") == 2
-    values = [pairs.map("z", of).value(At(0, 0)) for of in ("mean", "sd", 0, 1)]  # type: ignore[union-attr]
-    assert values == pytest.approx([0.4, 0.2828, 0.2, 0.6])
-    assert pairs.map("z", 2) is None
-    headings = [text.heading(pairs, "z", of) for of in ("mean", "sd", 1)]
-    assert headings == [
-        "mean of 2 pairs of z · denoise · logit difference answer − wrong",
-        "sd over 2 pairs of z · denoise · logit difference answer − wrong",
-        "pair 2 of 2: z · denoise · logit difference answer − wrong",
-    ]
-
-
-def test_a_spread_has_no_sign_and_begins_at_zero(pairs):
-    scale = scale_of(pairs.map("z", "sd"), pairs.ends)
-    assert (scale.low_words, scale.high_words, scale.diverging) == ("0", "0.3", False)
-    assert patch_cells.picture(pairs, "z", "sd").cells[0][0].text == ".28"  # type: ignore[index]
-    said = [line.plain for line in inspector.lines(pairs, "z", "mean", At(0, 0))]
-    assert said[-1] == "sd, 2 pairs       0.2828"
-    table = best.table(pairs, best.best_cells(pairs, "z", "sd")).plain.splitlines()
-    assert table[1].split() == ["head", "0.0", "0.2828"]
-
-
-def test_a_pair_has_ends_of_its_own_and_a_mean_of_shares_has_no_metric(pairs):
-    assert text.ends_words(pairs, 0) == "0 = corrupt −2.00, 1 = clean 8.00"
-    said = [line.plain for line in inspector.lines(pairs, "z", 1, At(0, 0))]
-    assert said[3:] == [
-        "effect            +0.6000",
-        "logit difference  0.00",  # 0.6 of the way from −6 to 4
-        "corrupt … clean   −6.00 … 4.00",
-    ]
-    assert pairs.raw(0.4) is None
-    assert text.table(pairs, "z").splitlines()[5].endswith("\t0.4\t")
-
-
-def test_means_by_position_come_before_their_columns_are_known():
-    """A set has no tokens of its own: its columns are numbered."""
-    asks = asked(clean=None, corrupt=None, answer=None, wrong=None, pairs="ioi", sites=["mlp_out"])
-    started = made.Started(token_ids=[], tokens=[])
-    run = PatchRun(asks).with_parts([started], made.CARD)
-    assert run.names == []
-    run = run.with_parts([cells("mlp_out", [0, 1], [0, 1], [0.1, 0.2], [0.3, 0.4])], made.CARD)
-    assert run.maps["mlp_out"].columns == ("0", "1")
-
-
-# Causal tracing
-
-
-ONE = made.Started(token_ids=[[1, 2, 3]], tokens=[[*made.CLEAN]])
-NOISED = made.PatchEnds(clean_metric=0.5, corrupt_metric=0.1, first_different=1, method="suffix")
-
-
-def test_traced_maps_are_probabilities_between_noise_and_clean():
-    """Before the subject nothing differs from the run with noise, and that is known at once."""
-    run = PatchRun(made.traced()).with_parts([ONE, NOISED], made.CARD)
-    assert run.names == ["hidden", "mlp", "attn"]
-    run = run.with_parts([cells("hidden", [0, 1], [1], [0.3], [0.5])], made.CARD)
-    scale = scale_of(run.maps["hidden"], run.ends)
-    assert (scale.low_words, scale.high_words) == (".100 noised", ".500 clean")
-    assert [scale.level(value) for value in (0.1, 0.3, 0.5)] == pytest.approx([0, 0.5, 1])
-    shown = patch_cells.picture(run, "hidden").cells[0]
-    assert shown is not None
-    assert [cell.text for cell in shown] == [".100", ".300", ""]
-    assert text.ends_words(run) == "p .500 clean, .100 with noise"
-
-
-def test_the_largest_traced_cells_are_those_that_win_most_over_noise():
-    run = PatchRun(made.traced()).with_parts(
-        [ONE, NOISED, cells("hidden", [0, 1], [1, 2], [0.3, 0.04], [0.5, 0.1])], made.CARD
-    )
-    found = best.best_cells(run, "hidden")
-    assert [one.at for one in found] == [At(1, 1), At(0, 1), At(0, 2)]
-    said = [line.plain for line in inspector.lines(run, "hidden", "mean", At(0, 2))]
-    assert said == [
-        "blocks.0.resid_post@2",
-        "position 2 ' sat', hidden state",
-        "",
-        "p(' a')           0.0400",
-        "indirect effect   −0.0600",
-    ]
-
-
-def test_a_window_names_its_blocks_and_its_rule():
-    run = PatchRun(made.traced(window=2, window_rule="paper")).with_parts([ONE], made.CARD)
-    assert text.heading(run, "mlp") == (
-        "mlp · noise 3 σ · 10 draws · windows of 2 blocks, rule paper · p(' a')"
-    )
-    said = [line.plain for line in inspector.lines(run, "mlp", "mean", At(0, 1))]
-    assert said[2] == "given back together: blocks 0 to 1"
-
-
-def test_draws_have_a_spread_and_a_map_each():
-    asks = made.traced(samples=2)
-    samples = [0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 0.2, 0.5, 0.1, 0.1, 0.1, 0.1]
-    arrays = {"p_clean": scalar(0.5), "p_corrupt": scalar(0.1), "sigma": scalar(0.04)}
-    arrays |= {"hidden": matrix((0.2, 0.4, 0.1), (0.1, 0.1, 0.1))}
-    arrays |= {"hidden_samples": floats(samples, 2, 2, 3)}
-    run = PatchRun(asks).finished(made.result(asks, arrays, tokens=[made.CLEAN]))
-    assert run.ends == pytest.approx((0.5, 0.1))
-    assert run.spread_at("hidden", At(0, 1)) == pytest.approx(0.1 * math.sqrt(2))  # of .3 and .5
-    assert run.map("hidden", 1).value(At(0, 1)) == 0.5  # type: ignore[union-attr]
-    assert text.heading(run, "hidden", 1).startswith("draw 2 of 2: hidden · noise 3 σ (σ 0.04)")
-    assert text.heading(run, "hidden").startswith("hidden · noise")
-
-
-@pytest.fixture
-def known_facts() -> PatchRun:
-    """Two facts, of which the second's subject is one token: it has no middle."""
-    asks = made.facts()
-    one, other = [0.1, 0.2, 0.3, 0, 0, 0], [0.3, math.nan, 0.3, 0, 0, 0.2]
-    nothing = [0.0] * 6
-    arrays = {"p_clean": scalar(0.5), "p_corrupt": scalar(0.1)}
-    arrays |= {"bucket_tokens": ints([1, 2, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1], 2, 6)}
-    arrays |= {"hidden_effect": matrix((0.2, 0.2, 0.3, 0, 0, 0.1), nothing)}
-    arrays |= {"hidden_effect_sd": matrix((0.1414, math.nan, 0, 0, 0, 0.1414), nothing)}
-    arrays |= {"hidden_effect_low": matrix((0.1, 0.2, 0.3, 0, 0, 0), nothing)}
-    arrays |= {"hidden_effect_high": matrix((0.3, 0.2, 0.3, 0, 0, 0.2), nothing)}
-    arrays |= {"hidden_effect_facts": floats([*one, *nothing, *other, *nothing], 2, 2, 6)}
-    arrays |= {"hidden_argmax_count": ints([0, 0, 2, 0, 0, 0, *[0] * 6], 2, 6)}
-    tokens = [["A", " cat"], ["A", " dog"]]
-    return PatchRun(asks).finished(made.result(asks, arrays, tokens=tokens))
-
-
-def test_a_set_of_facts_shows_mean_effects_by_bucket_and_where_each_facts_peak_lies(known_facts):
-    assert known_facts.names == ["hidden_effect", "hidden_argmax_count"]
-    assert known_facts.maps["hidden_effect"].columns[:3] == (
-        "first-subj",
-        "mid-subj",
-        "last-subj",
-    )
-    row = patch_cells.picture(known_facts, "hidden_effect").cells[0]
-    assert row is not None
-    assert [cell.text for cell in row] == ["+.200", "+.200", "+.300", "0", "0", "+.100"]
-    counts = patch_cells.picture(known_facts, "hidden_argmax_count").cells[0]
-    assert counts is not None
-    assert [cell.text for cell in counts] == ["0", "0", "2", "0", "0", "0"]
-
-
-def test_the_maps_of_facts_have_short_names_where_they_are_listed(known_facts):
-    line = text.maps_line(known_facts, "hidden_argmax_count").plain
-    assert line.startswith(" hidden  ▸hidden peaks")
-
-
-def test_a_mean_over_facts_says_its_interval_and_how_many_facts_are_in_it(known_facts):
-    said = [line.plain for line in inspector.lines(known_facts, "hidden_effect", "mean", At(0, 1))]
-    assert said == [
-        "blocks.0.resid_post",
-        "middle subject token, mean over facts, hidden state",
-        "",
-        "indirect effect   +0.2000",
-        "95 % interval     +0.2000 … +0.2000",
-        "facts             1 of 2 have such tokens, largest here in 0",
-    ]
-
-
-def test_a_fact_without_a_middle_has_nothing_there_and_did_not_fail(known_facts):
-    second = known_facts.map("hidden_effect", 1)
-    assert second is not None
-    assert second.missing == {At(0, 1), At(1, 1)}
-    assert second.failed == 0
-    spread = known_facts.map("hidden_effect", "sd")
-    assert spread is not None
-    assert spread.missing == {At(0, 1), At(1, 1)}
-    assert text.heading(known_facts, "hidden_effect", 1) == (
-        "fact 2 of 2: hidden_effect · noise 3 σ · 10 draws · p(answer) − p under noise"
-    )
-
-
-def test_means_over_facts_come_while_facts_are_traced():
-    run = PatchRun(made.facts()).with_parts([made.Started([], [])], made.CARD)
-    part = cells("hidden_effect", [0, 1], [0, 2, 5], [0.1, 0.2, 0.3], [0, 0, 0])
-    ends = made.PatchEnds(clean_metric=0.5, corrupt_metric=0.1, first_different=0, method="suffix")
-    run = run.with_parts([ends, part], made.CARD)
-    assert run.names == ["hidden_effect", "mlp_effect", "attn_effect"]
-    assert run.maps["hidden_effect"].values[0] == pytest.approx((0.1, None, 0.2, None, None, 0.3))
-
-
 # What else is said
-
-
-def test_the_pair_that_is_shown_is_named(pairs):
-    texts = {"pairs": [["a cat", "a dog"], ["a cow", "a sow"]]}
-    run = PatchRun(pairs.request).finished(
-        made.result(pairs.request, pairs.result.arrays, tokens=(), strings=texts)
-    )
-    assert [line.plain for line in notes(run, "z", 1)] == ["clean   'a cow'", "corrupt 'a sow'"]
-    assert notes(run, "z", "mean") == []
 
 
 def test_failed_cells_are_counted_over_all_maps():
@@ -549,12 +287,35 @@ def test_cells_of_a_stopped_run_are_said_to_be_there_already():
     ]
 
 
-def test_the_sizes_of_noise_are_a_line():
-    arrays = {"p_clean": scalar(0.8), "p_corrupt": scalar(0.1)}
-    arrays |= {"noise_level": floats([3, 1]), "p_corrupt_by_level": floats([0.1, 0.4])}
-    asks = made.traced(noise_levels=[3, 1])
-    run = PatchRun(asks).finished(made.result(asks, arrays, tokens=[made.CLEAN]))
-    assert notes(run, "hidden")[0].plain == "p under noise of 1 σ .400 ▅, 3 σ .100 ▂"
+# Out of the log
+
+
+def record_of(result, **changes):
+    return msgspec.structs.replace(unrecorded(result, created=0.0), id=7, **changes)
+
+
+def test_a_run_of_the_log_is_as_it_was():
+    asks = asked(sites=["k"])
+    result = made.result(asks, made.ENDS_OF_RESULT | {"k": matrix((0.5, 0), (0, 0.25))})
+    run = stored_run(Stored(record_of(result), result))
+    assert (run.state, run.recorded_as) == ("done", 7)
+    assert run.maps == PatchRun(asks).finished(result).maps
+
+
+def test_of_a_stopped_run_the_cells_that_it_had_are_shown():
+    asks = asked(sites=["z"])
+    record = record_of(made.result(asks, {}), state="cancelled")
+    parts = [made.STARTED, made.ENDS, cells("z", [1], [2], [0.25])]
+    run = stored_run(Stored(record, None, parts))
+    assert run.state == "cancelled"
+    assert run.maps["z"].value(At(1, 2)) == 0.25
+    assert run.known == 1
+
+
+def test_a_run_that_computed_nothing_is_refused_with_the_way_to_what_is_known():
+    record = record_of(made.result(asked(), {}), state="failed")
+    with pytest.raises(BadInput, match="run 7 failed before anything was computed"):
+        stored_run(Stored(record, None, ()))
 
 
 # On a real model

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from mlxterp_tui.panes.patch.exact import Exact, exact_cells, trust
 from mlxterp_tui.panes.patch.maps import At, Measure, PatchMap
+from mlxterp_tui.panes.patch.members import Of
 from mlxterp_tui.panes.patch.places import brief_place
-from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import MINUS
 from mlxterp_tui.widgets.token_text import fit
 

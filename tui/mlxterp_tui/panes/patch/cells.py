@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from mlxterp_tui.panes.lens.picture import Picture
 from mlxterp_tui.panes.lens.picture import Scale as Legend
 from mlxterp_tui.panes.patch.maps import At, PatchMap, Value
-from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.members import Of
+from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import ColourScale, in_cell, scale_of
 from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell
 

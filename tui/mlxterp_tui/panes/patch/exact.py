@@ -9,7 +9,8 @@ from mlxterp_engine.experiments import Result
 from mlxterp_engine.experiments.attribution_patching import disagree
 from mlxterp_tui.panes.lens.stored import row_of
 from mlxterp_tui.panes.patch.maps import At
-from mlxterp_tui.panes.patch.reading import Of, asked
+from mlxterp_tui.panes.patch.members import Of
+from mlxterp_tui.panes.patch.reading import asked
 from mlxterp_tui.panes.patch.run import PatchRun
 
 

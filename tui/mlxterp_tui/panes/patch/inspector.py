@@ -8,9 +8,10 @@ from mlxterp_engine.experiments.causal_tracing import BUCKETS
 from mlxterp_tui.panes.patch.best import digits
 from mlxterp_tui.panes.patch.exact import exact_at
 from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.members import Of
 from mlxterp_tui.panes.patch.neurons import neuron_of
 from mlxterp_tui.panes.patch.places import address, head_of, position_of, tokens_there
-from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.sites import shown
 from mlxterp_tui.panes.patch.text import measured, member_word, raw, window_at
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mlxterp_tui.panes.patch.best import digits, trust_line
+from mlxterp_tui.panes.patch.members import Of
 from mlxterp_tui.panes.patch.neurons import NEURONS, TOGETHER
-from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import probability
 from mlxterp_tui.token_text import quoted
 from mlxterp_tui.widgets.paint import micro_bar

@@ -24,9 +24,10 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.experiments.request import Request
-from mlxterp_tui.panes.patch import reading
+from mlxterp_tui.panes.patch import members, reading
 from mlxterp_tui.panes.patch.maps import At, PatchMap
-from mlxterp_tui.panes.patch.reading import Frame, Of
+from mlxterp_tui.panes.patch.members import Of
+from mlxterp_tui.panes.patch.reading import Frame
 from mlxterp_tui.panes.patch.sites import UNKNOWN_SIZES, Sizes
 
 RunState = Literal["empty", "waiting", "running", "done", "cancelled", "failed"]
@@ -161,7 +162,7 @@ class PatchRun:
     def ends_of(self, of: Of = "mean") -> Ends | None:
         """Those of one pair, draw or fact, where it is a number; else of the run."""
         own = (
-            reading.ends_of_member(self.result, of) if self.result and isinstance(of, int) else None
+            members.ends_of_member(self.result, of) if self.result and isinstance(of, int) else None
         )
         return Ends(*own) if own else self.ends
 
@@ -186,18 +187,18 @@ class PatchRun:
         found = self.maps.get(name)
         if of == "mean" or found is None or self.result is None:
             return found if of == "mean" else None
-        return reading.member(found, self.result, of)
+        return members.member(found, self.result, of)
 
     def members(self, name: str) -> int:
         """Pairs or draws of noise that the map is the mean of; 0 where they were not kept."""
-        return reading.members(name, self.result) if self.result is not None else 0
+        return members.members(name, self.result) if self.result is not None else 0
 
     def spread_at(self, name: str, at: At) -> float | None:
         """Of one cell, over pairs or draws; None where there are not several."""
         found = self.maps.get(name)
         if found is None or self.result is None:
             return None
-        return reading.spread_at(found, self.result, at)
+        return members.spread_at(found, self.result, at)
 
     @property
     def known(self) -> int:

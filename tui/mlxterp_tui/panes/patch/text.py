@@ -15,8 +15,9 @@ from mlxterp_engine.experiments.causal_tracing import (
 from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_engine.experiments.path_patching import PathPatching
 from mlxterp_tui.panes.patch.maps import PatchMap
+from mlxterp_tui.panes.patch.members import Of
 from mlxterp_tui.panes.patch.places import address, block_of
-from mlxterp_tui.panes.patch.run import Of, PatchRun
+from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import MINUS, probability
 from mlxterp_tui.token_text import quoted
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mlxterp_tui.panes.patch.maps import At, PatchMap
-from mlxterp_tui.panes.patch.reading import Of
+from mlxterp_tui.panes.patch.members import Of
 from mlxterp_tui.panes.patch.run import PatchRun
 
 
