@@ -19,6 +19,7 @@ SMALL, MEDIUM = (80, 24), (120, 40)
 RECORDED = {
     "logit-lens/20261121-084322": "logit_lens_card.json",
     "tuned-lens/20261121-124605": "tuned_lens_card.json",
+    "causal-tracing/20261121-154313": "causal_tracing_card.json",
 }
 
 
@@ -85,3 +86,11 @@ def test_another_card_under_the_cursor(looks_the_same):
 
 def test_charts_of_several_curves(looks_the_same):
     assert looks_the_same(MEDIUM, "j", "enter", "G", "pageup", "pageup")
+
+
+def test_a_card_of_many_claims(looks_the_same):
+    assert looks_the_same(SMALL, "j", "j")
+
+
+def test_charts_of_counts(looks_the_same):
+    assert looks_the_same(MEDIUM, "j", "j", "enter", "G", "pageup")

@@ -37,7 +37,7 @@ import numpy as np
 FACTS = KNOWN
 LEVELS = [1.0, 2.0, 5.0]  # noises beside the paper's 3 sigma
 LEAST_FACTS = 5  # fewer say nothing of facts in general
-TRACES = 0.8  # of the whole work, measured; the rest are severed runs and controls
+TRACES = 0.85  # of the whole work, measured; the rest are severed runs and controls
 
 
 class Size(NamedTuple):
