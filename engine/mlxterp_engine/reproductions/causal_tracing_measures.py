@@ -73,33 +73,39 @@ class Measuring:
 
     @property
     def evaluations(self) -> int:
-        """How often `of` yields for all facts."""
-        return len(self._facts) * (1 + self.noise.samples)
+        """How often `of` yields for all facts, at most."""
+        return len(self._facts) * (1 + (1 + len(SEVERED_PARTS) + 1) * self.noise.samples)
 
     def of(self, number: int) -> Generator[None, None, Measured]:
-        """Everything of one fact."""
+        """Everything of one fact; yields after each evaluation."""
         fact, other = self._facts[number], self._other_answer(number)
         replaced, elsewhere = self._replaced(number), self._elsewhere(fact)
         yield
-        severed: list[list[np.ndarray]] = []
+        severed: dict[Sever, list[np.ndarray]] = {part: [] for part in SEVERED_PARTS}
         mismatched: list[np.ndarray] = []
         for draw in self.noise.of(fact):
             run = noised_run(self._model, fact.question, draw, self._recorded)
-            severed.append(self._under(run))
+            yield
+            for part, found in severed.items():
+                found.append(self._without(run, part))
+                yield
             if other is not None:
                 mismatched.append(self._given(run, self._state_of(other)))
-            yield
-        severed_mlp, severed_attn = np.mean(severed, axis=0)
-        found = np.mean(mismatched, axis=0) if mismatched else None
-        return Measured(severed_mlp, severed_attn, found, replaced, elsewhere)
+                yield
+        return Measured(
+            np.mean(severed["mlp"], axis=0),
+            np.mean(severed["attn"], axis=0),
+            np.mean(mismatched, axis=0) if mismatched else None,
+            replaced,
+            elsewhere,
+        )
 
     # One draw.
 
-    def _under(self, run: NoisedRun) -> list[np.ndarray]:
-        """Effects of the hidden states with each part severed."""
+    def _without(self, run: NoisedRun, part: Sever) -> np.ndarray:
+        """Effects of the hidden states with a part severed."""
         last = run.question.subject[1] - 1
-        columns = (self._severed[part].column(SEVERED, last) for part in SEVERED_PARTS)
-        return [self._effects(run, column) for column in columns]
+        return self._effects(run, self._severed[part].column(SEVERED, last))
 
     def _given(self, run: NoisedRun, states: dict[Site, mx.array]) -> np.ndarray:
         """Effects where another fact's states [1, d_model] are given instead of this one's."""
