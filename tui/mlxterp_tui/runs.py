@@ -15,6 +15,7 @@ from mlxterp_engine.experiments import (
     Result,
     RunCancelled,
     Step,
+    request_from,
 )
 from mlxterp_engine.runlog.record import Recording
 from mlxterp_engine.worker.client import Job
@@ -175,9 +176,9 @@ class Runs:
         """What a job was asked: all of it where the log has it, else as a lens of its prompt."""
         if info.run is None:
             return LogitLens(prompt=info.prompt, model=info.model)
-        from mlxterp_tui.recorded import asked_by
-
-        return asked_by((await self._app.logbook.known(info.run)).record)
+        record = (await self._app.logbook.known(info.run)).record
+        parameters = dict(record.request)
+        return request_from(str(parameters.pop("name")), parameters)
 
     async def _open(
         self,

@@ -292,9 +292,10 @@ class PatchPane(PatchRuns, can_focus=True):
         """Its edits are the lens's: u takes them back there."""
         main = self.app.main
         self._lent = there, onwards.pair_of(self.run)
+        answer = getattr(self.run.request, "answer", None)
         main.action_show_pane(LENS)
         lens = main.pane
-        lens.question = lens.question.edited(there.edits).following(self.question.answer)  # type: ignore[attr-defined]
+        lens.question = lens.question.edited(there.edits).following(answer)  # type: ignore[attr-defined]
         await self._place(there.prompt, there.second)
         self.app.tell(f"in the lens: {there.edits}; u takes it back, 2 comes back here")
         main.ask_prompt()

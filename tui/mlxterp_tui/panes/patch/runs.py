@@ -50,6 +50,7 @@ class PatchRuns(Pane):
     writes = (".tsv", ".csv")
     DEFAULT_CSS = """
     PatchRuns { layout: vertical; height: 1fr; }
+    #patch-rows { dock: top; }
     #patch-empty { width: 1fr; padding: 1 3; color: $text-muted; }
     PatchRuns.-filled #patch-empty { display: none; }
     PatchRuns.-filled PatchBody { display: block; }
@@ -241,7 +242,8 @@ class PatchRuns(Pane):
     def begin(self, request: AnyRequest, card: ModelCard | None) -> None:
         """What was on screen stays there until the new run has something to show."""
         if request is not self._sent and request.__struct_config__.tag in EXPERIMENT_METHODS:
-            self.question = question_of(request, self.question)  # a run that is replayed
+            again = question_of(request, self.question)  # replayed, which takes no kept cells
+            self.question = again.with_options(resume=None)
         self._refusal = ""
         self._next = PatchRun(request=request, state="waiting")
         self.draw_rows()
