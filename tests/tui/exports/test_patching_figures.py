@@ -103,6 +103,16 @@ def test_the_mean_of_a_set_is_told_with_its_spread():
     assert "k        0  group 0  +0.3000  0.1250" in lines
 
 
+def test_prompts_of_other_lengths_are_set_beside_one_another_by_stretches():
+    """As `align spans` patches them; ' big' stands in one of them alone."""
+    asks = made.asked(sites=["k"])
+    arrays = made.ENDS_OF_RESULT | {"k": matrix((0.5, 0.25), (0.1, 0))}
+    tokens = [["The", " big", " cat", " sat"], ["The", " dog", " sat"]]
+    assert "1: ' big cat' against ' dog'" in figure(made.result(asks, arrays, tokens)).splitlines()
+    tokens = [["The", " cat", " sat"], ["The", " big", " cat", " sat"]]
+    assert "1: nothing against ' big'" in figure(made.result(asks, arrays, tokens)).splitlines()
+
+
 def test_tokens_that_fill_a_prompt_up_are_told():
     asks = made.asked(sites=["k"], pad=" the")
     arrays = made.ENDS_OF_RESULT | {"k": matrix((0.5, 0.25), (0.1, 0))}

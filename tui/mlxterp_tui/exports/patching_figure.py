@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mlxterp_engine.experiments import Result
+from mlxterp_engine.experiments.alignment import align
 from mlxterp_tui.exports.columns import columns
 from mlxterp_tui.exports.escaping import quoted
 from mlxterp_tui.exports.patching_panels import Panel, drawn_maps, panels, run_of, silent
@@ -44,8 +45,8 @@ def _heading(run: PatchRun) -> Iterator[str]:
     yield asked_words(run)
     if run.ends is not None:
         yield ends_words(run)
-    if run.differing:
-        yield differing_words(run)
+    if differing := differing_words(run):
+        yield differing
     if padded := padding_words(run):
         yield padded
     for name in run.names:
@@ -54,10 +55,19 @@ def _heading(run: PatchRun) -> Iterator[str]:
 
 
 def differing_words(run: PatchRun) -> str:
-    """Where the prompts' tokens differ."""
+    """Where the prompts' tokens differ; of prompts of other lengths the stretches that do."""
+    found = align(run.clean, run.corrupt)
+    spans = [(difference.clean, difference.corrupt) for difference in found.differences]
+    if found.fits:
+        spans = [((at, at + 1), (at, at + 1)) for at in found.mismatches]
     return "; ".join(
-        f"{at}: {quoted(run.clean[at])} against {quoted(run.corrupt[at])}" for at in run.differing
+        f"{a[0]}: {_told(run.clean[slice(*a)])} against {_told(run.corrupt[slice(*b)])}"
+        for a, b in spans
     )
+
+
+def _told(tokens: Sequence[str]) -> str:
+    return quoted("".join(tokens)) if tokens else "nothing"
 
 
 def padding_words(run: PatchRun) -> str:
