@@ -165,7 +165,7 @@ def words(drawing):
 def test_a_picture_has_every_map_its_scale_and_what_was_checked():
     drawing = patching_svg(swept(), 120, "a run")
     seen = words(drawing)
-    for text in ("resid_pre", "k · 10⁻³", "+1.0", "×", "kv1:h2–3", "0 = corrupt −4.00"):
+    for text in ("resid_pre", "k · 10⁻³", "+1.0", "×", "kv1:h2–3", "0 = corrupt −4.00", "+20"):
         assert text in seen, text
     assert patching_svg(swept(), 120, "a run") == drawing
 

@@ -10,7 +10,7 @@ from mlxterp_engine.experiments import Result, request_from
 from mlxterp_tui.panes.patch.best import size
 from mlxterp_tui.panes.patch.maps import At, PatchMap
 from mlxterp_tui.panes.patch.run import PatchRun
-from mlxterp_tui.panes.patch.scale import ColourScale, in_cell, scale_of
+from mlxterp_tui.panes.patch.scale import MINUS, ColourScale, in_cell, scale_of
 from mlxterp_tui.panes.patch.sites import shown
 from mlxterp_tui.panes.patch.text import table
 from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell
@@ -50,6 +50,14 @@ class Panel:
         """The map's name, with its unit where that is not 1; and what it is of."""
         unit = " · 10⁻³" if self.factor > 1 else ""
         return f"{self.found.name}{unit}", shown(self.found.name).words
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What the colours' ends mean, in the unit of the values."""
+        if self.factor == 1:
+            return self.scale.low_words, self.scale.high_words
+        most = self.scale.high * self.factor
+        return f"{MINUS}{most:g}", f"+{most:g}"
 
     @property
     def head(self) -> list[tuple[str, list[str]]]:

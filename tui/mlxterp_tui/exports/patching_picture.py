@@ -108,9 +108,10 @@ def _mild(cell: Cell) -> Cell:
 
 def _legend(panel: Panel, styles: Sequence[CellStyle], muted: Style) -> Iterator[Segment]:
     steps = [styles[round(i * (len(styles) - 1) / (LEGEND - 1))] for i in range(LEGEND)]
-    yield Segment(f" {panel.scale.low_words} ", muted)
+    low, high = panel.ends
+    yield Segment(f" {low} ", muted)
     yield from (Segment(" ", step.text) for step in steps)
-    yield Segment(f" {panel.scale.high_words}", muted)
+    yield Segment(f" {high}", muted)
 
 
 def _side_by_side(blocks: Sequence[list[Line]], columns: int) -> Iterator[Line]:
