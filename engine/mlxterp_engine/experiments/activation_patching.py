@@ -9,7 +9,7 @@ from typing import NamedTuple, get_args
 
 from mlxterp_engine.experiments.attention import Layers, check_layers
 from mlxterp_engine.experiments.errors import BadInput
-from mlxterp_engine.experiments.patching import Direction, Patching
+from mlxterp_engine.experiments.patching import Aligning, Direction, Patching
 from mlxterp_engine.experiments.request import check_choice
 
 NEURONS = re.compile(r"(?:blocks\.)?(?P<block>\d+)(?:\.mlp\.post)?@(?P<position>-?\d+)")
@@ -27,6 +27,8 @@ class ActivationPatching(Patching, frozen=True, kw_only=True, tag="activation-pa
 
     direction: denoise writes clean values into the corrupt run, noise corrupt ones into the clean
     run. by_position: also each head of `layers` at each position: z_pos [layer, position, head].
+    align: exact, prompts of equally many tokens; spans, of any, and positions are patched that
+    correspond: those of shared words, and the last ones of words that differ.
     neurons: such as blocks.12@9, each neuron of that block's MLP at that position, one by one:
     neurons [d_mlp], and all of them at once: neurons_together. Then `sites` may be empty.
     resume: take the cells that the very same request had computed before it was stopped.
@@ -35,12 +37,16 @@ class ActivationPatching(Patching, frozen=True, kw_only=True, tag="activation-pa
     direction: Direction = "denoise"
     by_position: bool = False
     layers: Layers = "all"
+    align: Aligning = "exact"
     neurons: str | None = None
     resume: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("direction", self.direction, get_args(Direction))
+        check_choice("align", self.align, get_args(Aligning))
+        if self.align == "spans":
+            self._check_spans()
         check_layers(self.layers)
         if self.layers != "all" and not self.by_position:
             raise BadInput(
@@ -55,6 +61,16 @@ class ActivationPatching(Patching, frozen=True, kw_only=True, tag="activation-pa
             raise BadInput(
                 "neurons and pairs don't go together: neurons are patched in one pair of prompts; "
                 "give clean and corrupt"
+            )
+
+    def _check_spans(self) -> None:
+        others = ("pairs", "pad", "neurons")
+        if other := next((name for name in others if getattr(self, name) is not None), None):
+            raise BadInput(f"align spans and {other} don't go together; leave one of them out")
+        if "pattern" in self.kinds:
+            raise BadInput(
+                "pattern can't be patched with align spans: its sources shift; leave it out of "
+                "sites, or give pad, a token to fill the shorter prompt up with"
             )
 
     @property

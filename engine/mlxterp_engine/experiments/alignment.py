@@ -62,19 +62,10 @@ class Alignment:
         return (spans[0][0], spans[-1][1]) if spans else None
 
     def rows(self) -> list[tuple[str | None, str | None]]:
-        """Tokens side by side, None where the other prompt has one more."""
-        rows: list[tuple[str | None, str | None]] = []
-        at = 0
-        for difference in self.differences:
-            rows += [(token, token) for token in self.clean[at : difference.clean[0]]]
-            ours = self.clean[slice(*difference.clean)]
-            theirs = self.corrupt[slice(*difference.corrupt)]
-            for i in range(max(len(ours), len(theirs))):
-                rows.append(
-                    (ours[i] if i < len(ours) else None, theirs[i] if i < len(theirs) else None)
-                )
-            at = difference.clean[1]
-        return rows + [(token, token) for token in self.clean[at:]]
+        """Tokens side by side, None in front of a stretch that has fewer than the other's: last
+        tokens stand under last tokens, as padding has them too."""
+        clean, corrupt = padded(self.clean, self.corrupt, None).rows
+        return list(zip(clean, corrupt, strict=True))
 
 
 def align(clean: Sequence[str], corrupt: Sequence[str]) -> Alignment:
@@ -121,6 +112,19 @@ def padded(clean: Sequence[T], corrupt: Sequence[T], filler: T) -> Padded[T]:
     for side, row in enumerate((clean, corrupt)):
         rows[side].extend(row[done[side] :])
     return Padded(rows, filled)
+
+
+def partners(clean: Sequence[T], corrupt: Sequence[T]) -> list[tuple[int, int]]:
+    """Positions of clean and of corrupt that correspond: what both share, and of stretches that
+    differ the last tokens, as many as the shorter has."""
+    rows, filled = padded(clean, corrupt, clean[0])
+    found, at = [], [0, 0]
+    for row in range(len(rows[0])):
+        there = [row not in own for own in filled]
+        if all(there):
+            found.append((at[0], at[1]))
+        at = [position + own for position, own in zip(at, there, strict=True)]
+    return found
 
 
 def _stretches(a: tuple[str, ...], b: tuple[str, ...]) -> list[Difference]:

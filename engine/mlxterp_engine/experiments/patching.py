@@ -16,6 +16,7 @@ import msgspec
 
 Metric = Literal["logit-diff", "prob", "kl"]
 Direction = Literal["denoise", "noise"]
+Aligning = Literal["exact", "spans"]
 
 BY_POSITION = ("resid_pre", "attn_out", "mlp_out")
 BY_HEAD = ("z", "q", "k", "v", "pattern")

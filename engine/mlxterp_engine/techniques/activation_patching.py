@@ -19,6 +19,7 @@ from mlxterp_engine.experiments import (
     Step,
 )
 from mlxterp_engine.experiments.activation_patching import NeuronsAt
+from mlxterp_engine.experiments.alignment import partners
 from mlxterp_engine.experiments.patching import BY_HEAD, BY_POSITION, KINDS, PairRequest, Patching
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.runlog.unfinished import Unfinished
@@ -27,6 +28,7 @@ from mlxterp_engine.techniques.patching import Pair, Session, check_lengths, ope
 from mlxterp_engine.techniques.patching_cells import NEURONS, RECORDED, TOGETHER, Z_POS, Asked
 from mlxterp_engine.techniques.patching_kept import SweepKeeper, keeper_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
+from mlxterp_engine.techniques.patching_missing import UNALIGNED
 from mlxterp_engine.techniques.patching_padding import padding
 from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of, summed_up, worst
 from mlxterp_engine.techniques.patching_price import price_of
@@ -62,9 +64,13 @@ def price(model: InterpretableModel, request: ActivationPatching, prompts: Promp
     if request.pairs is None:
         pair = pair_of(model, request, prompts)
         check_lengths(pair)
-        return price_of(model, asked_of(model, request, pair), pair, request.metric)
+        asked = asked_of(model, request, pair)
+        return price_of(model, asked, pair, request.metric, request.direction)
     asked = asked_of(model, request)
-    each = [price_of(model, asked, pair, request.metric) for pair in pairs_of(model, request)]
+    each = [
+        price_of(model, asked, pair, request.metric, request.direction)
+        for pair in pairs_of(model, request)
+    ]
     return Price(
         sum(price.passes for price in each),
         sum(price.seconds for price in each),
@@ -101,7 +107,8 @@ def go_on(
         arrays | swept.maps,
         session.contracts(swept.done),
         {"clean_tokens": tokens[0], "corrupt_tokens": tokens[1], "method": session.method}
-        | ({"padded": filled} if (filled := padding(model, request)) else {}),
+        | ({"padded": filled} if (filled := padding(model, request)) else {})
+        | _partners_in_words(pair),
         _headline(request, session, swept.maps, tokens[0]) + _resumed_words([swept]),
         figures(session, swept.maps) | _resumed_figures([swept]),
     )
@@ -200,7 +207,10 @@ def ends_of(session: Session, pair: Pair) -> Maps:
 
 def pair_of(model: InterpretableModel, request: PairRequest, prompts: Prompts) -> Pair:
     clean, corrupt = prompts
-    return Pair(clean, corrupt, answers_of(model, request.answer, request.wrong))
+    answers = answers_of(model, request.answer, request.wrong)
+    if isinstance(request, ActivationPatching) and request.align == "spans":
+        return Pair(clean, corrupt, answers, tuple(partners(clean.ids, corrupt.ids)))
+    return Pair(clean, corrupt, answers)
 
 
 def asked_of(
@@ -212,11 +222,23 @@ def asked_of(
         maps.append(Z_POS)
         every = [b for b in range(model.sites.blocks) if model.sites.has("attn.z", b)]
         layers = every if request.layers == "all" else request.layers
+    if pair is not None and pair.partners is not None:
+        columns = pair.columns(request.direction)
+        return Asked(tuple(maps), tuple(layers), None, columns, len(pair.clean.ids))
     if pair is None or request.neurons_at is None:
         return Asked(tuple(maps), tuple(layers))
     return Asked(
         (*maps, TOGETHER, NEURONS), tuple(layers), _neurons_at(model, request.neurons_at, pair)
     )
+
+
+def _partners_in_words(pair: Pair) -> dict[str, list[list[int]] | list[int]]:
+    """For `meta`: which positions correspond, and the clean ones without a partner."""
+    if pair.partners is None:
+        return {}
+    having = {clean for clean, _ in pair.partners}
+    alone = [p for p in range(len(pair.clean.ids)) if p not in having]
+    return {"partners": [list(both) for both in pair.partners], UNALIGNED: alone}
 
 
 def _neurons_at(model: InterpretableModel, at: NeuronsAt, pair: Pair) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from mlxterp_engine.experiments.patching import PatchEnds
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.findings import Prompted
 from mlxterp_engine.techniques.patching_metric import Answers, Readout, readout
+from mlxterp_engine.tracing.aligned_runs import aligned_runs, read_as
 from mlxterp_engine.tracing.patching_rows import Cell
 from mlxterp_engine.tracing.resume import (
     Method,
@@ -41,11 +42,39 @@ COMPARED = 1  # cell of each kind of site that is computed by a whole pass too
 
 @dataclass(frozen=True)
 class Pair:
-    """Two prompts as the model reads them, and the tokens that the metric is about."""
+    """Two prompts as the model reads them, and the tokens that the metric is about.
+
+    partners: positions of clean and corrupt that correspond, where it is not each to its own.
+    """
 
     clean: Prompted
     corrupt: Prompted
     answers: Answers
+    partners: tuple[tuple[int, int], ...] | None = None
+
+    def source_of(self, direction: str) -> list[int | None]:
+        """By position of the unpatched run that of the source."""
+        if self.partners is None:
+            return list(range(len(self.clean.ids)))
+        denoise = direction == "denoise"
+        found = {b: a for a, b in self.partners} if denoise else dict(self.partners)
+        return [found.get(p) for p in range(len((self.corrupt if denoise else self.clean).ids))]
+
+    def columns(self, direction: str) -> tuple[int | None, ...] | None:
+        """By position of the unpatched run that of the clean prompt, where maps have it; None
+        where it is the same."""
+        if self.partners is None:
+            return None
+        source = self.source_of(direction)
+        if direction == "denoise":
+            return tuple(source)
+        return tuple(None if at is None else p for p, at in enumerate(source))
+
+    def side_by_side(self, direction: str) -> tuple[Sequence[int], Sequence[int]]:
+        """The ids of the unpatched run, and the source's read at its positions."""
+        clean, corrupt = self.clean.ids, self.corrupt.ids
+        unpatched, source = (corrupt, clean) if direction == "denoise" else (clean, corrupt)
+        return unpatched, read_as(source, self.source_of(direction))
 
 
 @dataclass(eq=False)
@@ -54,7 +83,8 @@ class Session:
 
     unpatched, source: the metric of the run that is patched and of the one that patches come
     from. live: cells whose activation differs; unmoved: those of them whose run stayed the same.
-    full: the effect of `everything`, once it is known.
+    is_shifted: positions of the two runs correspond only in part. full: the effect of
+    `everything`, once it is known.
     """
 
     model: InterpretableModel
@@ -63,6 +93,7 @@ class Session:
     readout: Readout
     unpatched: float
     source: float
+    is_shifted: bool = False
     live: int = 0
     unmoved: int = 0
     full: float | None = None
@@ -81,6 +112,8 @@ class Session:
     def everything(self) -> Cell | None:
         """Every position of the middle block's input: a patch that gives the source's own run."""
         site = Site("resid_pre", self.model.sites.blocks // 2)
+        if self.is_shifted:
+            return None
         return Cell(site) if site in self.runs.source else None
 
     def effects(self, cells: Sequence[Cell]) -> np.ndarray:
@@ -180,12 +213,17 @@ def open_pair(
     clean, corrupt = pair.clean.ids, pair.corrupt.ids
     unpatched, source = (corrupt, clean) if direction == "denoise" else (clean, corrupt)
     record = recorded(model, kinds)
-    runs = two_runs(model.net, model.anatomy, unpatched, source, record, method)
+    if pair.partners is None:
+        runs = two_runs(model.net, model.anatomy, unpatched, source, record, method)
+    else:
+        found = pair.source_of(direction)
+        runs = aligned_runs(model.net, model.anatomy, unpatched, source, found, record, method)
     which = 1 if direction == "denoise" else 0
     measure = readout(model, metric, pair.answers, runs, which)
     ends = (measure.corrupt, measure.clean)
     first, second = ends if direction == "denoise" else ends[::-1]
-    return Session(model, method, runs, measure, first, second)
+    is_shifted = pair.partners is not None
+    return Session(model, method, runs, measure, first, second, is_shifted)
 
 
 def recorded(model: InterpretableModel, kinds: Sequence[str | Site]) -> list[Site]:
@@ -198,8 +236,11 @@ def recorded(model: InterpretableModel, kinds: Sequence[str | Site]) -> list[Sit
 
 
 def check_lengths(pair: Pair) -> None:
-    """BadInput unless both prompts have equally many tokens, and differ."""
+    """BadInput unless both prompts differ, and have equally many tokens or partners."""
     clean, corrupt = pair.clean, pair.corrupt
+    if pair.partners is not None:
+        check_partners(pair)
+        return
     if len(clean.ids) != len(corrupt.ids):
         raise BadInput(
             f"clean has {len(clean.ids)} tokens and corrupt {len(corrupt.ids)} "
@@ -208,6 +249,18 @@ def check_lengths(pair: Pair) -> None:
         )
     if first_different(clean.ids, corrupt.ids) == len(clean.ids):
         raise BadInput("clean and corrupt are the same prompt; change a word in one of them")
+
+
+def check_partners(pair: Pair) -> None:
+    """BadInput unless the prompts differ, and their ends correspond, where the metric is read."""
+    if pair.clean.ids == pair.corrupt.ids:
+        raise BadInput("clean and corrupt are the same prompt; change a word in one of them")
+    last = (len(pair.clean.ids) - 1, len(pair.corrupt.ids) - 1)
+    if pair.partners and pair.partners[-1] != last:
+        raise BadInput(
+            f"one prompt goes on where the other ends ({pair.clean.tokens[-1]!r} against "
+            f"{pair.corrupt.tokens[-1]!r}); give prompts that end with the same word"
+        )
 
 
 def _where(clean: Prompted, corrupt: Prompted) -> str:

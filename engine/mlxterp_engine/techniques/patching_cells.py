@@ -29,15 +29,25 @@ class Place:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is swept: the maps by name, for z_pos its blocks, for neurons the block and position."""
+    """What is swept: the maps by name, for z_pos its blocks, for neurons the block and position.
+
+    columns, width: where maps by position are of another prompt's, its length.
+    """
 
     maps: tuple[str, ...]
     layers: tuple[int, ...] = ()
     neurons: tuple[int, int] | None = None
+    columns: tuple[int | None, ...] | None = None
+    width: int | None = None
+
+    def column(self, position: int) -> int | None:
+        """Where a position of the unpatched run stands in maps; None: nowhere."""
+        return position if self.columns is None else self.columns[position]
 
 
 def shape_of(sites: SiteTable, name: str, tokens: int, asked: Asked) -> tuple[int, ...]:
     """[L, T], [L, H], [L, G], [L', T, H], [d_mlp] or []; H and G are of the block that has most."""
+    tokens = asked.width or tokens
     if asked.neurons and name in (NEURONS, TOGETHER):
         return (sites.neurons_of(asked.neurons[0]),) if name == NEURONS else ()
     if name == Z_POS:
@@ -59,17 +69,22 @@ def places_of(sites: SiteTable, name: str, positions: Iterable[int], asked: Aske
             return [Place(name, (), Cell(Site(kind, block), at))]
         count = sites.neurons_of(block)
         return [Place(name, (i,), Cell(Site(kind, block, (i,)), at)) for i in range(count)]
+    shown = [(p, column) for p in positions if (column := asked.column(p)) is not None]
     blocks = asked.layers if name == Z_POS else range(sites.blocks)
     having = [(row, b) for row, b in enumerate(blocks) if sites.has(kind, b)]
     if name == Z_POS:
         return [
-            Place(name, (row, p, head), Cell(Site(kind, b, (head,)), p))
-            for p in positions
+            Place(name, (row, column, head), Cell(Site(kind, b, (head,)), p))
+            for p, column in shown
             for row, b in having
             for head in range(sites.heads_of(kind, b))
         ]
     if name in BY_POSITION:
-        return [Place(name, (b, p), Cell(Site(kind, b), p)) for p in positions for _, b in having]
+        return [
+            Place(name, (b, column), Cell(Site(kind, b), p))
+            for p, column in shown
+            for _, b in having
+        ]
     return [
         Place(name, (b, head), Cell(Site(kind, b, (head,))))
         for _, b in having

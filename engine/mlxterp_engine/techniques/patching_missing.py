@@ -6,7 +6,7 @@ tokens without attention, or have fewer heads, nothing is there that could be pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -17,6 +17,7 @@ from mlxterp_engine.tracing.sites import SiteTable
 
 import numpy as np
 
+UNALIGNED = "unaligned"  # positions of the clean prompt that the other has no partner of
 EFFECT = "effect"  # of path patching: by senders' z
 _KINDS = {**RECORDED, EFFECT: RECORDED["z"]}
 
@@ -28,7 +29,8 @@ def with_missing(sites: SiteTable, findings: Findings) -> Findings:
     any; such NaNs are counted as absent, in the map, in its spread, and in each pair's."""
     arrays = findings.arrays
     named = [name for name in arrays if name in _KINDS and arrays[name].ndim > 1]
-    missing = {name: cells for name in named if (cells := _missing(sites, name, arrays))}
+    alone = findings.strings.get(UNALIGNED, [])
+    missing = {name: cells for name in named if (cells := _missing(sites, name, arrays, alone))}
     if not missing:
         return findings
     absent = sum(
@@ -41,8 +43,10 @@ def with_missing(sites: SiteTable, findings: Findings) -> Findings:
     return replace(findings, strings=strings, absent=findings.absent + absent)
 
 
-def _missing(sites: SiteTable, name: str, arrays: Mapping[str, np.ndarray]) -> Cells:
-    """In the order of the array."""
+def _missing(
+    sites: SiteTable, name: str, arrays: Mapping[str, np.ndarray], alone: Collection[int]
+) -> Cells:
+    """In the order of the array. alone: positions where nothing corresponds."""
     shape, kind = arrays[name].shape, _KINDS[name]
     blocks = arrays[f"{Z_POS}_layers"].tolist() if name == Z_POS else range(shape[0])
     return [
@@ -51,4 +55,5 @@ def _missing(sites: SiteTable, name: str, arrays: Mapping[str, np.ndarray]) -> C
         for cell in product([row], *map(range, shape[1:]))
         if not sites.has(kind, block)
         or (name not in BY_POSITION and cell[-1] >= sites.heads_of(kind, block))
+        or (name in (*BY_POSITION, Z_POS) and cell[1] in alone)
     ]

@@ -39,11 +39,14 @@ def _bytes_per_token(model: InterpretableModel, tokens: int, metric: str) -> int
     return 4 * (inner + 4 * card.kv_heads * card.d_head + logits)
 
 
-def price_of(model: InterpretableModel, asked: Asked, pair: Pair, metric: str) -> Price:
+def price_of(
+    model: InterpretableModel, asked: Asked, pair: Pair, metric: str, direction: str
+) -> Price:
     """Forward passes of the prompt, by time: the two runs, the checks, and each group's share."""
     tokens = len(pair.clean.ids)
-    first = first_different(pair.clean.ids, pair.corrupt.ids)
-    order = column_order(pair.clean.ids, pair.corrupt.ids, first)
+    unpatched, source = pair.side_by_side(direction)
+    tokens, first = len(unpatched), first_different(unpatched, source)
+    order = column_order(unpatched, source, first)
     size = at_once(model, tokens, metric)
     groups = in_turns(model.sites, asked, order, tokens - 1, size)
     pace = model.pace

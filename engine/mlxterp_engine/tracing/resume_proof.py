@@ -58,7 +58,10 @@ def find_resumption(net: Any, anatomy: Anatomy, sites: SiteTable, ids: mx.array)
 
 def foreseen(net: Any, anatomy: Anatomy) -> Method:
     """The method that will be tried first, without running anything."""
-    return next((method for method, reason in _candidates(net, anatomy) if not reason), "full")
+    for method, reason in _candidates(net, anatomy):
+        if not reason:
+            return method
+    return "full"
 
 
 def _candidates(net: Any, anatomy: Anatomy) -> Iterator[tuple[Method, str]]:

@@ -63,6 +63,7 @@ MEANINGS = {
     "receivers": "final (the last block's output), or heads: blocks.20.attn.q[3], k[1], v[0,2]",
     "freeze": "what stays as in the unpatched run beside the sender: other heads, or MLPs too",
     "pad": "a token that fills the shorter prompt up where the two differ, e.g. ' the'",
+    "align": "spans: prompts of unequal lengths, patched where positions correspond",
     "neurons": "each neuron of a block's MLP at a position, e.g. blocks.12@9 or 12@-1",
     "top": "how many of each map's cells are patched too, and as many drawn at random",
     "layers": "block numbers with commas between them",
