@@ -70,7 +70,8 @@ def test_a_sweep_is_what_was_asked_both_ends_the_largest_cells_and_its_maps():
 
 def test_a_trace_is_told_in_probabilities_with_their_spread_over_draws():
     lines = figure(traced()).splitlines()
-    assert lines[:2] == ["noise 3 σ (σ 0.25) · 2 draws · p(' a')", "p .500 clean, .125 with noise"]
+    assert set(lines[0].split(" · ")) == {"noise 3 σ (σ 0.25)", "2 draws", "p(' a')"}
+    assert lines[1] == "p .500 clean, .125 with noise"
     assert "hidden      1  2 ' sat'     0.5000  0.0000" in lines
     assert "hidden      0  1 ' cat'     0.2500  0.0707" in lines  # 0.2 and 0.3: 0.1 / √2
     heading = f"hidden: {shown('hidden').words} (before position 1 nothing differs)"
@@ -165,8 +166,12 @@ def words(drawing):
 def test_a_picture_has_every_map_its_scale_and_what_was_checked():
     drawing = patching_svg(swept(), 120, "a run")
     seen = words(drawing)
-    for text in ("resid_pre", "k · 10⁻³", "+1.0", "×", "kv1:h2–3", "0 = corrupt −4.00", "+20"):
+    for text in ("resid_pre", "k · 10⁻³", "+1.0", "×", "kv1:h2–3", "0 = corrupt −4.00"):
         assert text in seen, text
+    run = run_of(swept())
+    (effects,), (thousandths,) = (panels(run, run.maps[name], 100) for name in ("resid_pre", "k"))
+    assert {*effects.ends, *thousandths.ends} <= set(seen.split())
+    assert float(thousandths.ends[1]) == pytest.approx(1000 * thousandths.scale.high)
     assert patching_svg(swept(), 120, "a run") == drawing
 
 

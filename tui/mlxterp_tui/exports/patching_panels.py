@@ -19,6 +19,7 @@ from mlxterp_tui.widgets.token_text import fit, legible
 LABEL = 6  # columns of a block's number
 CELL = 6
 WIDE = {"group": 9, "bucket": 11}  # of columns with a longer label
+LEAST = 36  # columns of a panel: what its colours mean has to stand under it
 MOST_MAPS = 8
 ROUNDING = 1e-6  # of a probability
 SMALL = 0.05  # effects that are all smaller are told in thousandths
@@ -38,7 +39,7 @@ class Panel:
 
     @property
     def width(self) -> int:
-        return LABEL + self.cell_width * len(self.columns)
+        return max(LEAST, LABEL + self.cell_width * len(self.columns))
 
     @property
     def factor(self) -> int:

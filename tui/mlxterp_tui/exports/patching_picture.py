@@ -12,7 +12,7 @@ from mlxterp_themes.colour import parse_hex
 from mlxterp_tui.appearance import Appearance
 from mlxterp_tui.contract_words import checks
 from mlxterp_tui.exports.patching_figure import asked_words, differing_words, padding_words
-from mlxterp_tui.exports.patching_panels import Panel, drawn_maps, panels, run_of
+from mlxterp_tui.exports.patching_panels import LABEL, Panel, drawn_maps, panels, run_of
 from mlxterp_tui.folders import config_file
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import MINUS
@@ -107,8 +107,9 @@ def _mild(cell: Cell) -> Cell:
 
 
 def _legend(panel: Panel, styles: Sequence[CellStyle], muted: Style) -> Iterator[Segment]:
-    steps = [styles[round(i * (len(styles) - 1) / (LEGEND - 1))] for i in range(LEGEND)]
     low, high = panel.ends
+    count = min(LEGEND, panel.width - LABEL - cell_len(f" {low}  {high}"))
+    steps = [styles[round(i * (len(styles) - 1) / (count - 1))] for i in range(count)]
     yield Segment(f" {low} ", muted)
     yield from (Segment(" ", step.text) for step in steps)
     yield Segment(f" {high}", muted)
