@@ -44,11 +44,11 @@ class TestColumns:
     def test_of_prompts_that_don_t_fit_the_longest_shared_stretches_stand_under_one_another(self):
         found = columns(Aligned(align(CLEAN, LONGER)))
         assert [(c.clean, c.corrupt) for c in found[5:]] == [
-            ("·John", "·Mary"),
-            ("╌╌╌╌", "·Ann"),
+            ("╌╌╌╌╌", "·Mary"),
+            ("·John", "·Ann"),
             ("·gave", "·gave"),
         ]
-        assert [c.position for c in found[5:]] == [5, None, 6]
+        assert [c.position for c in found[5:]] == [None, 5, 6]
 
     def test_under_noise_the_second_row_is_the_same_prompt_and_its_subject_noise(self):
         found = columns(under_noise(NEEDLE, (1, 4), "3σ noise"))
@@ -266,6 +266,21 @@ class TestRowsOfAQuestion:
         assert shown.alignment.clean == ()
         said = "A set is asked: pairs of ioi; :pairs off comes back to the prompts above."
         assert in_words(shown) == said
+
+    def test_by_spans_unequal_lengths_are_no_fault(self):
+        longer = ["The", " old", " dog", " sat"]
+        assert "positions behind it" in in_words(seen(PatchQuestion(), corrupt=longer))
+        asked = PatchQuestion().with_options(align="spans")
+        assert in_words(seen(asked, corrupt=longer)) == ""
+        assert in_words(seen(asked, corrupt=longer, says="Refused.")) == "Refused."
+
+    def test_padded_prompts_stand_as_they_are_run(self):
+        longer = ["The", " old", " dog", " sat"]
+        asked = PatchQuestion().with_options(pad=" _")
+        found = prompts.as_asked(asked, made.CLEAN, longer)
+        assert found.clean == ("The", " _", " cat", " sat")
+        assert found.fits
+        assert not prompts.as_asked(PatchQuestion(), made.CLEAN, longer).fits
 
     def test_causal_tracing_shows_its_noise_and_both_probabilities(self):
         ends = msgspec.structs.replace(made.ENDS, clean_metric=0.5, corrupt_metric=0.125)

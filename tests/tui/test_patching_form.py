@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from mlxterp_engine.experiments import BadInput, Price
 from mlxterp_tui.commands.request_options import meaning
 from mlxterp_tui.draft import value
@@ -187,6 +189,24 @@ async def test_enter_ends_with_the_question_and_a_wrong_value_ends_nothing():
     assert app.given is not None
     assert (app.given.answer, app.given.metric) == (" Mary", "prob")
     assert app.given.own_options == {"sites": ["v"]}
+
+
+async def test_a_price_that_comes_late_does_not_hide_what_is_wrong_by_then():
+    app, asked, gate = Host(PatchQuestion()), asyncio.Event(), asyncio.Event()
+
+    async def slow(question: PatchQuestion) -> Price:
+        asked.set()
+        await gate.wait()
+        return Price(77, 1, 1)
+
+    app._price = slow  # type: ignore[method-assign]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await asyncio.wait_for(asked.wait(), 5)
+        await pilot.press("tab", "tab", "tab", "tab", "x")
+        gate.set()
+        await pilot.pause(0.1)
+        assert "sites is 'x'" in app.text
+        assert "77 passes" not in app.text
 
 
 async def test_of_a_set_the_first_field_is_one_that_is_asked():

@@ -54,8 +54,8 @@ async def test_on_a_small_screen_what_differs_is_in_view(alone):
 
 async def test_unequal_prompts_are_refused_in_words_under_them(alone):
     found = await lines(alone, Aligned(align(CLEAN, LONGER), (9, 10)), 120)
-    assert "·John│╌╌╌╌│·gave" in found[0]
-    assert "·Mary│·Ann│·gave" in found[1]
+    assert "╌╌╌╌╌│·John│·gave" in found[0]
+    assert "·Mary│·Ann │·gave" in found[1]
     assert found[2].count("▲") == 3  # two of them marks, one the key
     words = " ".join(line.strip() for line in found[3:])
     assert words.startswith("14 and 15 tokens: ' John' (1 token) became ' Mary Ann' (2)")

@@ -45,7 +45,8 @@ class Aligned:
     subject: which of the clean prompt's tokens; None for none. noise: of causal tracing, what is
     added to the subject's embeddings, in words; the second row then is the same prompt under it.
     says: a sentence that matters more than what the rows say of themselves. note: a few words
-    behind the key to the marks.
+    behind the key to the marks. by_spans: prompts of unequal lengths are patched as they stand
+    here, which is no fault then.
     """
 
     alignment: Alignment
@@ -54,6 +55,7 @@ class Aligned:
     noise: str = ""
     says: str = ""
     note: str = ""
+    by_spans: bool = False
 
     @property
     def is_pair(self) -> bool:
@@ -128,7 +130,8 @@ def moved(span: Span, end: End, by: int, tokens: int) -> Span:
 def in_words(aligned: Aligned) -> str:
     """What to know before the run: a fault and the way out of it; "" where all is well."""
     said = [aligned.says, *(answer.fault for answer in aligned.answers)]
-    if not any(said) and aligned.alignment.clean and not aligned.noise:
+    judged = aligned.alignment.clean and not aligned.noise and not aligned.by_spans
+    if not any(said) and judged:
         said = [_pair_in_words(aligned.alignment)]
     return " ".join(filter(None, [*said, *(answer.hint for answer in aligned.answers)]))
 

@@ -42,6 +42,7 @@ LABELS = {
     "by_position": ("by position", "also heads one by one"),
     "layers": ("of blocks", "such as 4,17"),
     "neurons": ("single neurons", "such as blocks.12@9"),
+    "align": ("unequal lengths", "spans: patched too"),
     "pad": ("pad with", "one token, in quotes"),
     "steps": ("steps", "1: the gradient"),
     "top": ("exact cells", "of each map"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mlxterp_engine.experiments.alignment import Alignment, Span, align, padded
+from mlxterp_tui.panes.patch import text
 from mlxterp_tui.panes.patch.aligned_text import Aligned, Answered, figure, under_noise
 from mlxterp_tui.panes.patch.question import TRACING, PatchQuestion
 from mlxterp_tui.panes.patch.run import PatchRun
@@ -32,13 +33,14 @@ def shown(
         return Aligned(alignment, says=says)
     says = says or _elsewhere(question, alignment, marked)
     note = "" if is_about(run, alignment) or not run.known else OTHER_PROMPTS
-    if not alignment.fits and question.takes_two:
+    by_spans = not alignment.fits and question.own_options.get("align") == "spans"
+    if not alignment.fits and question.takes_two and not by_spans:
         says = ""  # what the rows say of it names the keys that help
     answers = _answers(question, run, alignment)
     if question.method == TRACING:
         aligned = under_noise(alignment.clean, marked, noise_in_words(question))
         return replace(aligned, answers=answers, says=says, note=note)
-    return Aligned(alignment, marked, answers, says=says, note=note)
+    return Aligned(alignment, marked, answers, says=says, note=note, by_spans=by_spans)
 
 
 def as_asked(question: PatchQuestion, clean: Sequence[str], corrupt: Sequence[str]) -> Alignment:
@@ -79,7 +81,7 @@ def _answers(question: PatchQuestion, run: PatchRun, alignment: Alignment) -> tu
     traced = question.method == TRACING
     metric = "prob" if traced else question.metric
     of_these = run.request if is_about(run, alignment) and run.is_tracing == traced else None
-    answer = question.answer or getattr(of_these, "answer", None)
+    answer = question.answer or (text.answer_of(run) if of_these is not None else None)
     wrong = question.wrong or getattr(of_these, "wrong", None)
     as_asked = of_these is not None and getattr(of_these, "metric", "prob") == metric
     figures = _figures(metric, run) if as_asked else ("", "")
