@@ -10,7 +10,7 @@ from mlxterp_engine.experiments import Result
 from mlxterp_themes import Theme
 from mlxterp_themes.colour import parse_hex
 from mlxterp_tui.appearance import Appearance
-from mlxterp_tui.contract_words import checks
+from mlxterp_tui.contract_words import checks, fitting
 from mlxterp_tui.exports.patching_figure import asked_words, differing_words, padding_words
 from mlxterp_tui.exports.patching_panels import LABEL, Panel, drawn_maps, panels, run_of
 from mlxterp_tui.folders import config_file
@@ -43,7 +43,11 @@ def patching_svg(result: Result, columns: int, title: str) -> str:
 
     run, look = run_of(result), Appearance(config_file().parent)
     blocks = [_panel(panel, look) for panel in _all_panels(run, columns)]
-    lines = [*_heading(run, look.theme), *_side_by_side(blocks, columns), *_foot(run, look.theme)]
+    lines = [
+        *_heading(run, look.theme),
+        *_side_by_side(blocks, columns),
+        *_foot(run, look.theme, columns),
+    ]
     drawn = [segment for line in lines for segment in [*_fitted(line, columns), Segment.line()]]
     console = Console(
         record=True,
@@ -68,15 +72,14 @@ def _heading(run: PatchRun, theme: Theme) -> Iterator[Line]:
     yield []
 
 
-def _foot(run: PatchRun, theme: Theme) -> Iterator[Line]:
-    """What the run proved of itself, failed checks first."""
-    ordered = sorted(checks(run.contracts), key=lambda check: check.ok)
+def _foot(run: PatchRun, theme: Theme, columns: int) -> Iterator[Line]:
+    """What the run proved of itself: as many checks as fit, failed ones in any case."""
     yield [
         Segment(
             f"{'✓' if check.ok else '✗'} {check.name} {short(check.error)}  ",
             _style(theme, "secondary" if check.ok else "error"),
         )
-        for check in ordered
+        for check in fitting(checks(run.contracts), columns)
     ]
     yield []
 
