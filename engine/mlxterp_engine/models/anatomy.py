@@ -115,7 +115,11 @@ def _equal(a: mx.array, b: mx.array) -> bool:
 def _embed(
     watched: Watched, first: Call | None, block: Block, missing: dict[str, str]
 ) -> nn.Module | None:
-    """The module whose output is the first block's input; None where the input is changed."""
+    """The module whose output is the first block's input; None where the input is changed.
+
+    Also in place, as by `states += positions`: what the module put out is then that very array,
+    and only running it again tells.
+    """
     if first is None or "resid_pre" in block.missing:
         found = [call for call in watched.calls if isinstance(call.module, nn.Embedding)]
         if found:
@@ -125,7 +129,9 @@ def _embed(
     assert block.stream is not None  # it has a resid_pre
     stream = argument(first.args, first.kwargs, block.stream)
     found = [call for call in watched.calls if call.output is stream]
-    return found[-1].module if found else None
+    if not found or not _equal(found[-1].module(found[-1].input), stream):
+        return None
+    return found[-1].module
 
 
 def _final_norm(watched: Watched, last: Call | None) -> Call | None:

@@ -31,7 +31,7 @@ IDS_LIST = [int(i) for i in as_numpy(IDS)[0]]
 ARCHITECTURES = {
     "llama": ("suffix", True),
     "gemma2": ("suffix", False),  # times the root of d_model
-    "gpt2": ("suffix", True),  # positions are added, in place
+    "gpt2": ("suffix", False),  # positions are added, in place
     "cohere": ("suffix", True),  # attention and MLP side by side
     "falcon_h1": ("restart", True),
     "gemma3n": ("full", True),
