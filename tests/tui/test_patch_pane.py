@@ -159,11 +159,12 @@ class TestAsking:
         async with on_tiny() as screen:
             await with_example(screen)
             before = pane_of(screen).run.request
-            await screen.press("d")
+            await screen.press("s", "p")
             await done(screen, 2)
             await screen.press("u")
             assert pane_of(screen).run.request is before
-            assert pane_of(screen).question.direction == "denoise"
+            assert pane_of(screen).view.name == "attn_out"
+            assert pane_of(screen).question.own_options == {}
             assert len(asked(screen)) == 2
 
     async def test_answers_of_several_tokens_are_refused_with_their_first(self, on_tiny):

@@ -74,7 +74,7 @@ class PatchRuns(Pane):
         self._sent: Request | None = None
         self.price_is_known = False  # it was read in the form
         self.wanted_map = ""  # to look at once it is there
-        self._before: list[tuple[PatchRun, PatchQuestion]] = []
+        self._before: list[tuple[PatchRun, PatchQuestion, PatchView]] = []
 
     def compose(self) -> ComposeResult:
         yield self.rows
@@ -301,16 +301,18 @@ class PatchRuns(Pane):
         """For `u`: the run that gives way, if there is anything in it."""
         if self.run.known:
             kept = replace(self.run, recorded_as=self.recorded_as)
-            self._before = [*self._before, (kept, self._asked_by)][-MOST_KEPT:]
+            before = kept, self._asked_by, self.view
+            self._before = [*self._before, before][-MOST_KEPT:]
 
     def back(self) -> None:
         """The run before this one, as it was. BadInput where there is none."""
         if not self._before:
             raise BadInput("there is no run before this one")
-        *self._before, (run, self.question) = self._before
+        *self._before, (run, self.question, view) = self._before
         self._asked_by, self._refusal = self.question, ""
         self.stored, self.recorded_as = None, run.recorded_as
-        self._put(run, self.view.for_run(run))
+        self._put(run, view.for_run(run))
+        self.app.main.redraw()
 
     # What is taken away, and kept.
 
