@@ -14,6 +14,7 @@ from mlxterp_engine.experiments import (
     ActivationPatching,
     Attention,
     AttributionPatching,
+    CausalTracing,
     LogitLens,
     Result,
 )
@@ -39,9 +40,22 @@ PATCHINGS = (
     AttributionPatching(**PAIR),
     Attention(prompt=IOI.clean, layers=[NAME_MOVERS]),
 )
+SETS = (
+    LogitLens(prompt=CAPITAL, top_k=10),
+    CausalTracing(
+        prompt="Northern Nigeria Protectorate follows the religion of",
+        subject="Northern Nigeria Protectorate",
+        samples=3,
+        sever="mlp",
+        noise_levels=[1, 3, 6],
+    ),
+    CausalTracing(facts="known", count=3, samples=2),
+    ActivationPatching(pairs="ioi", count=3, sites=["z", "k", "resid_pre"]),
+)
 RECORDINGS = {
     "smollm2": (TASKS, (CAPITAL, STORE)),
     "patching": (PATCHINGS, (CAPITAL, IOI.clean, IOI.corrupt)),
+    "patching_sets": (SETS, (CAPITAL, SETS[1].prompt, IOI.clean, IOI.corrupt)),
 }
 
 

@@ -162,6 +162,13 @@ def test_effects_have_their_zero_in_the_middle_and_one_scale_for_all_cells():
     assert (legend.low, legend.high, legend.centred) == ("−1", "+1", True)
 
 
+def test_effects_that_are_all_small_do_not_glow():
+    run = begun().with_parts([cells("z", [0], [0, 1], [0.004, -0.02])], made.CARD)
+    scale = scale_of(run.maps["z"])
+    assert (scale.low, scale.high) == (-0.1, 0.1)
+    assert scale.size(-0.02) == pytest.approx(0.2)
+
+
 def test_unknown_failed_and_not_there_look_different():
     nan = math.nan
     arrays = made.ENDS_OF_RESULT | {"z": matrix((0.5, nan, 0, 0), (nan, nan, nan, nan))}

@@ -26,7 +26,7 @@ def test_traced_maps_are_probabilities_between_noise_and_clean():
     assert run.names == ["hidden", "mlp", "attn"]
     run = run.with_parts([cells("hidden", [0, 1], [1], [0.3], [0.5])], made.CARD)
     scale = scale_of(run.maps["hidden"], run.ends)
-    assert (scale.low_words, scale.high_words) == (".100 noised", ".500 clean")
+    assert (scale.low_words, scale.high_words) == (".100", ".500")
     assert [scale.level(value) for value in (0.1, 0.3, 0.5)] == pytest.approx([0, 0.5, 1])
     shown = patch_cells.picture(run, "hidden").cells[0]
     assert shown is not None
@@ -53,7 +53,7 @@ def test_the_largest_traced_cells_are_those_that_win_most_over_noise():
 def test_a_window_names_its_blocks_and_its_rule():
     run = PatchRun(made.traced(window=2, window_rule="paper")).with_parts([ONE], made.CARD)
     assert text.heading(run, "mlp") == (
-        "mlp · noise 3 σ · 10 draws · windows of 2 blocks, rule paper · p(' a')"
+        "mlp · p(' a') · noise 3 σ · 10 draws · windows of 2 blocks, rule paper"
     )
     said = [line.plain for line in inspector.lines(run, "mlp", "mean", At(0, 1))]
     assert said[2] == "given back together: blocks 0 to 1"
@@ -69,8 +69,10 @@ def test_draws_have_a_spread_and_a_map_each():
     assert run.ends == pytest.approx((0.5, 0.1))
     assert run.spread_at("hidden", At(0, 1)) == pytest.approx(0.1 * math.sqrt(2))  # of .3 and .5
     assert run.map("hidden", 1).value(At(0, 1)) == 0.5  # type: ignore[union-attr]
-    assert text.heading(run, "hidden", 1).startswith("draw 2 of 2: hidden · noise 3 σ (σ 0.04)")
-    assert text.heading(run, "hidden").startswith("hidden · noise")
+    assert text.heading(run, "hidden", 1).startswith(
+        "draw 2 of 2: hidden · p(' a') · noise 3 σ (σ 0.04)"
+    )
+    assert text.heading(run, "hidden").startswith("hidden · p(' a')")
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_a_mean_over_facts_says_its_interval_and_how_many_facts_are_in_it(known_
     said = [line.plain for line in inspector.lines(known_facts, "hidden_effect", "mean", At(0, 1))]
     assert said == [
         "blocks.0.resid_post",
-        "middle subject token, mean over facts, hidden state",
+        "middle subject token, hidden state",
         "",
         "indirect effect   +0.2000",
         "95 % interval     +0.2000 … +0.2000",
@@ -132,7 +134,7 @@ def test_a_fact_without_a_middle_has_nothing_there_and_did_not_fail(known_facts)
     assert spread is not None
     assert spread.missing == {At(0, 1), At(1, 1)}
     assert text.heading(known_facts, "hidden_effect", 1) == (
-        "fact 2 of 2: hidden_effect · noise 3 σ · 10 draws · p(answer) − p under noise"
+        "fact 2 of 2: hidden_effect · p(answer) − p under noise · noise 3 σ · 10 draws"
     )
 
 

@@ -74,14 +74,14 @@ def table(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
     title = f"{len(best)} largest" if len(best) > 1 else "largest"
     width = max(len(title), *map(cell_len, places))
     columns = f" {'estimate':>9} {'patched':>9}" if estimated else ""
+    room = max(len(digits(one.value, one.measure)) for one in best) + 2
     lines = [Content.styled(f" {title:<{width}}{columns}".rstrip(), "$foreground-muted")]
     for place, one in zip(places, best, strict=True):
         here = one.name == name and one.at == cursor
-        lead = "▸" if here else " "
-        padded = lead + place + " " * (width - cell_len(place))
+        padded = ("▸" if here else " ") + place + " " * (width - cell_len(place))
         line = Content.assemble(
             (padded, "$accent bold" if here else ""),
-            (f" {digits(one.value, one.measure):>9}", "bold" if here else ""),
+            (f" {digits(one.value, one.measure):>{room}}", "bold" if here else ""),
             *_beside(one, estimated),
         )
         lines.append(line)

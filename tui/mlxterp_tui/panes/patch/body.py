@@ -142,6 +142,9 @@ class PatchBody(Vertical):
         run = self.run
         view = self.view.beside(run) if self.size.width >= ROOM_FOR_TWO else None
         self.set_class(view is not None, "-two")
+        alone = view is None and not self.grid.cell_width
+        widest = patch_cells.widest(run, self.view.name) if alone else None
+        self.grid.styles.max_width = widest  # what is said of it stands close beside
         if view is None:
             return
         self._fill(self.beside, view)
@@ -149,7 +152,8 @@ class PatchBody(Vertical):
         scale = patch_cells.legend(run, view.name, text.heading(run, view.name), view.of)
         self._share_the_width()
         legend = self.query_one(Legend)
-        legend.set_scale(scale.title, scale.low, scale.high, ramp=self._ramp_of(view))
+        ramp = self._ramp_of(view)
+        legend.set_scale(scale.title, scale.low, scale.high, centred=scale.centred, ramp=ramp)
 
     def _share_the_width(self) -> None:
         """As the maps have columns: each as wide as its cells need."""

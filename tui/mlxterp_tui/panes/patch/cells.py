@@ -16,6 +16,7 @@ from mlxterp_tui.widgets.cell_painter import BLANK, UNKNOWN, Cell
 BEST, DIFFERS = "•", "≠"
 NARROW = (6, 12)
 """Columns of a cell that fits by itself: a mark, a sign, a point, two digits, the small bar."""
+AROUND = 10  # columns of a grid beside its cells
 
 
 def picture(run: PatchRun, name: str, of: Of = "mean", best: Collection[At] = ()) -> Picture:
@@ -50,6 +51,12 @@ def span(run: PatchRun, name: str) -> int:
     """How many query heads wide a cell is: a key-value head is as wide as those that read it."""
     found = run.maps.get(name)
     return run.sizes.heads_a_group if found is not None and found.kind == "group" else 1
+
+
+def widest(run: PatchRun, name: str) -> int:
+    """Columns that a grid of the map can use."""
+    found = run.maps[name]
+    return AROUND + NARROW[1] * len(found.columns) * span(run, name)
 
 
 def corner(run: PatchRun, name: str) -> str:

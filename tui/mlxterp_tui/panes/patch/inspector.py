@@ -67,7 +67,7 @@ def _where(run: PatchRun, found: PatchMap, at: At) -> list[str]:
     """What stands there: the site in words, tokens, heads."""
     words = [shown(found.name).words]
     if found.kind == "bucket":
-        words = [f"{BUCKETS[at.column]} token, mean over facts", *words]
+        words = [f"{BUCKETS[at.column]} token", *words]
     position, head = position_of(found, at), head_of(found, at)
     if position is not None:
         words.insert(0, f"position {position} {tokens_there(run, position)}".rstrip())
@@ -114,7 +114,7 @@ def _numbers(run: PatchRun, found: PatchMap, of: Of, at: At) -> list[tuple[str, 
     if found.measure == "spread":
         return [("sd", digits(value, "spread")), *_mean(run, found, at)]
     if found.measure == "count":
-        return [("largest effect", f"of {value:.0f} of {_facts(run)} facts is here")]
+        return [("largest here", f"{value:.0f} of {_facts(run)} facts")]
     if found.measure == "gain":
         said = [("indirect effect", digits(value, "gain")), *_of_facts(run, found, of, at)]
     elif found.measure == "probability":

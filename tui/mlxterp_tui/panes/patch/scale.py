@@ -10,6 +10,7 @@ from mlxterp_tui.panes.patch.run import Ends
 
 _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 MINUS = "−"
+LEAST = 0.1  # of the way between both ends: what is smaller than that should not glow
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def scale_of(found: PatchMap, ends: Ends | None = None) -> ColourScale:
     that it stays while the map fills in. Probabilities: from that with noise to the clean one;
     what was won over noise, and all else: from 0."""
     if found.measure == "effect":
-        most = rounded_up(found.largest)
+        most = rounded_up(max(found.largest, LEAST))
         return ColourScale(-most, most, f"{MINUS}{most:g}", f"+{most:g}", diverging=True)
     if found.measure in ("spread", "gain", "count"):
         most = rounded_up(found.largest)
@@ -45,7 +46,7 @@ def scale_of(found: PatchMap, ends: Ends | None = None) -> ColourScale:
     if ends is None or ends.clean == ends.corrupt:
         return ColourScale(0.0, 1.0, "0", "1")
     low, high = ends.corrupt, ends.clean
-    return ColourScale(low, high, f"{probability(low)} noised", f"{probability(high)} clean")
+    return ColourScale(low, high, probability(low), probability(high))
 
 
 def rounded_up(value: float) -> float:

@@ -41,7 +41,7 @@ SHOWN |= {
 }
 SHOWN |= {
     f"{name}_argmax_count": Shown(
-        "bucket", SHOWN[name].kind, f"facts whose largest effect is there: {name}", "count"
+        "bucket", SHOWN[name].kind, f"{SHOWN[name].words}: facts' largest effects", "count"
     )
     for name in TRACED
 }

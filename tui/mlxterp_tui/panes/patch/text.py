@@ -31,7 +31,9 @@ def heading(run: PatchRun, name: str, of: Of = "mean") -> str:
     found = run.map(name, of)
     if found is None:
         return ""
-    pieces = [which(run, name, of) + name, *_manner(run, name), _cells_say(run, found)]
+    manner, measure = _manner(run, name), _cells_say(run, found)
+    said = [measure, *manner] if run.is_tracing else [*manner, measure]
+    pieces = [which(run, name, of) + name, *said]
     return " · ".join(piece for piece in pieces if piece)
 
 
