@@ -8,9 +8,8 @@ from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_tui.panes.lens.edits import Edit, Edits, ablation
 from mlxterp_tui.panes.patch.maps import At, PatchMap
-from mlxterp_tui.panes.patch.places import block_of, head_of, part_of, position_of
+from mlxterp_tui.panes.patch.places import address, block_of, head_of
 from mlxterp_tui.panes.patch.run import PatchRun
-from mlxterp_tui.panes.patch.sites import shown
 
 
 class Onwards(NamedTuple):
@@ -23,7 +22,7 @@ class Onwards(NamedTuple):
 
 def patched(run: PatchRun, name: str, at: At) -> Onwards:
     """The patched run of a cell, as the lens runs it: the one prompt with the other's states."""
-    clean, corrupt = pair_of(run)
+    clean, corrupt = as_typed(run)
     prompt, source = (clean, corrupt) if run.direction == "noise" else (corrupt, clean)
     words = patches(run, name, at)
     return Onwards(prompt, source, Edits(tuple(Edit(each, source) for each in words)))
@@ -31,25 +30,24 @@ def patched(run: PatchRun, name: str, at: At) -> Onwards:
 
 def zeroed(run: PatchRun, name: str, at: At) -> Onwards:
     """The clean prompt with the cell's place set to zero."""
-    clean, corrupt = pair_of(run)
-    position = position_of(map_of(run, name), at)
-    where = "" if position is None else f"@{position}"
-    return Onwards(clean, corrupt, Edits((ablation(site(run, name, at) + where),)))
+    clean, corrupt = as_typed(run)
+    map_of(run, name)
+    return Onwards(clean, corrupt, Edits((ablation(address(run, name, at)),)))
 
 
 def patches(run: PatchRun, name: str, at: At) -> list[str]:
-    """`SITE@POS`, one for each position: of heads, all from the first difference on."""
-    position = position_of(map_of(run, name), at)
-    positions = range(run.first, len(run.clean)) if position is None else [position]
-    return [f"{site(run, name, at)}@{each}" for each in positions]
+    """`SITE@POS`, one for each position: of whole heads, all from the first difference on."""
+    map_of(run, name)
+    place = address(run, name, at)
+    if "@" in place:
+        return [place]
+    return [f"{place}@{each}" for each in range(run.first, len(run.clean))]
 
 
 def site(run: PatchRun, name: str, at: At) -> str:
     """Without its position: `blocks.9.attn.z[4]`."""
-    found = map_of(run, name)
-    part = part_of(found, at)
-    whole = f"blocks.{block_of(found, at)}.{shown(name).kind}"
-    return whole if part is None else f"{whole}[{part}]"
+    map_of(run, name)
+    return address(run, name, at).partition("@")[0]
 
 
 def block_at(run: PatchRun, name: str, at: At) -> int:
@@ -70,12 +68,23 @@ def pair_of(run: PatchRun) -> tuple[str, str]:
         raise BadInput("no cell is under the cursor yet; Enter runs the prompts first")
     if run.is_tracing:
         raise BadInput(
-            "causal tracing's runs have noise on the subject, which a lens does not; "
+            "causal tracing has one prompt, with noise on its subject, and this is about a pair; "
             "M takes activation patching"
         )
     if not isinstance(request, PairRequest) or request.clean is None or request.corrupt is None:
         raise BadInput("the map is a mean over a set; a cell is one run only of one pair")
     return request.clean, request.corrupt
+
+
+def as_typed(run: PatchRun) -> tuple[str, str]:
+    """The same, where the map's positions are those of the prompts as they stand."""
+    pair, request = pair_of(run), run.request
+    if getattr(request, "pad", None) or getattr(request, "align", "exact") != "exact":
+        raise BadInput(
+            "these prompts were made equally long to be patched, and the lens reads them as they "
+            "are, so that positions are others; prompts of equally many tokens can be looked into"
+        )
+    return pair
 
 
 def query_head(run: PatchRun, name: str, at: At) -> int:

@@ -264,7 +264,9 @@ class PatchPane(PatchRuns, can_focus=True):
         onwards.pair_of(self.run)
         block = onwards.block_at(*self._cell)
         asked = self.question.by("activation")
-        asked = asked.with_options(sites=["z"], by_position=True, layers=[block], pairs=None)
+        asked = asked.with_options(
+            sites=["z"], by_position=True, layers=[block], pairs=None, neurons=None
+        )
         self.wanted_map = of_block(Z_POS, block)
         self._wonder(asked, at_once=True)
 
