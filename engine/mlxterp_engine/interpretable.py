@@ -14,7 +14,7 @@ from mlxterp_engine.experiments.train_lens import LensEvaluation, LensStep
 from mlxterp_engine.experiments.train_tuned_lens import TrainTunedLens
 from mlxterp_engine.lenses.opening import FittedLens, open_lens
 from mlxterp_engine.models.calls import calls_through
-from mlxterp_engine.notebook import lens_training
+from mlxterp_engine.notebook import lens_training, patching
 from mlxterp_engine.notebook.continuation import Continuation, Piece, pieces
 from mlxterp_engine.notebook.edits import Interventions, parted
 from mlxterp_engine.notebook.given_module import open_module, with_tokenizer
@@ -49,7 +49,6 @@ import mlx.nn as nn
 
 # Methods of mlxterp that come with techniques which are not here yet.
 COMING = {
-    "activation_patching": "activation patching",
     "train_sae": "sparse autoencoders",
     "load_sae": "sparse autoencoders",
     "get_top_features_for_text": "sparse autoencoders",
@@ -392,6 +391,38 @@ class InterpretableModel:
         written = replace_with(state[..., one_position(position, len(ids)), :])
         there = at_positions(target_position, written)
         return self.generate(target_prompt, max_tokens, interventions={str(place): there})
+
+    def activation_patching(
+        self,
+        clean_text: Prompt,
+        corrupted_text: Prompt,
+        component: str = "mlp",
+        layers: Iterable[int] | None = None,
+        position: int | None = None,
+        answer: str | None = None,
+        wrong: str | None = None,
+        plot: bool = False,
+    ) -> dict[int, float]:
+        """{layer: per cent of the logit difference} that the clean run's activation brings back.
+
+        component: mlp or attn at all positions, or at one; resid_pre, resid_mid, resid_post at
+        one. answer, wrong: single tokens, leading space included; left out, each run's own top
+        token. plot prints bars. `run(ActivationPatching(…))` gives whole maps, and proofs, too.
+        """
+        kind = patching.kind_of(component, position)
+        clean, corrupted = self._one_prompt(clean_text), self._one_prompt(corrupted_text)
+        names = [None if text is None else self.tokens.single(text) for text in (answer, wrong)]
+        where = None if position is None else one_position(position, len(clean)).start
+        found = patching.recovered(
+            *(self.net, self.anatomy, self.sites, self.resumption.method),
+            patching.Texts(clean, corrupted, *names),
+            kind,
+            some_layers(layers, self.card.layers),
+            where,
+        )
+        if plot:
+            patching.print_recovery(found, component)
+        return found
 
     def _read_out(
         self,

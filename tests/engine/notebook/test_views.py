@@ -70,7 +70,7 @@ def test_nothing_is_set_through_a_view_in_silence(tiny, name):
 def test_methods_of_techniques_to_come_say_so_and_are_absent(tiny):
     with pytest.raises(AttributeError, match="train_sae comes with sparse autoencoders"):
         tiny.train_sae(layer=1)
-    assert not hasattr(tiny, "activation_patching")
+    assert not hasattr(tiny, "train_sae")
     with pytest.raises(AttributeError, match="no attribute 'loggit_lens'"):
         tiny.loggit_lens("x")
 
