@@ -279,6 +279,22 @@ def test_the_map_is_written_a_line_a_cell_with_the_metric_itself():
     )
 
 
+def test_of_prompts_of_unequal_lengths_each_position_has_its_partner():
+    """The big cat sat, the dog sat: big is in the clean prompt alone, cat is where dog is."""
+    asks = asked(align="spans", sites=["resid_pre"])
+    tokens = [["The", " big", " cat", " sat"], ["The", " dog", " sat"]]
+    run = PatchRun(asks).with_parts([made.Started([[], []], tokens)], made.CARD)
+    assert [run.partner(position) for position in range(4)] == [0, None, 1, 2]
+    assert run.differing == (1, 2)
+    said = [inspector.lines(run, "resid_pre", "mean", At(0, at))[1].plain for at in range(4)]
+    assert [words.partition(",")[0] for words in said] == [
+        "position 0 'The'",
+        "position 1 ' big' (clean alone)",
+        "position 2 ' cat' (clean) / ' dog' at 1 (corrupt)",
+        "position 3 ' sat' (corrupt at 2)",
+    ]
+
+
 # What else is said
 
 

@@ -56,14 +56,17 @@ def block_of(found: PatchMap, at: At) -> int:
 
 
 def tokens_there(run: PatchRun, position: int) -> str:
-    """' John', or `' Mary' (clean) / ' John' (corrupt)` where the prompts differ."""
-    clean = run.clean[position] if position < len(run.clean) else None
-    corrupt = run.corrupt[position] if position < len(run.corrupt) else None
-    if clean is None or corrupt is None:
+    """' John', or `' Mary' (clean) / ' John' (corrupt)` where the prompts differ; with its own
+    position where that is another one."""
+    if position >= len(run.clean):
         return ""
+    clean, there = run.clean[position], run.partner(position)
+    if there is None:
+        return f"{quoted(clean)} (clean alone)"
+    corrupt, where = run.corrupt[there], f" at {there}" if there != position else ""
     if clean == corrupt:
-        return quoted(clean)
-    return f"{quoted(clean)} (clean) / {quoted(corrupt)} (corrupt)"
+        return quoted(clean) + (f" (corrupt{where})" if where else "")
+    return f"{quoted(clean)} (clean) / {quoted(corrupt)}{where} (corrupt)"
 
 
 def _token(run: PatchRun, position: int) -> str:

@@ -23,6 +23,7 @@ from mlxterp_engine.experiments import (
     Started,
     Step,
 )
+from mlxterp_engine.experiments.alignment import partners
 from mlxterp_engine.experiments.request import Request
 from mlxterp_tui.panes.patch import members, reading
 from mlxterp_tui.panes.patch.maps import At, PatchMap
@@ -44,7 +45,8 @@ class Ends(NamedTuple):
 @dataclass(frozen=True)
 class PatchRun:
     """clean, corrupt: tokens; of causal tracing both are the one prompt's. maps: by name, in the
-    order asked for. first: the position where the prompts begin to differ. resumed: cells that a
+    order asked for. partners: which position of corrupt corresponds to one of clean, where that is
+    not the same one. first: the position where the prompts begin to differ. resumed: cells that a
     stopped run of the same request had computed.
 
     recorded_as: its number in the log.
@@ -57,6 +59,7 @@ class PatchRun:
     sizes: Sizes = UNKNOWN_SIZES
     ends: Ends | None = None
     method: str = ""
+    partners: Mapping[int, int] | None = None
     first: int = 0
     resumed: int = 0
     maps: Mapping[str, PatchMap] = field(default_factory=dict)
@@ -85,8 +88,13 @@ class PatchRun:
         """The prompts as the model reads them: every cell is to come. A set of pairs has none."""
         clean = tuple(tokens[0]) if tokens else ()
         corrupt = tuple(tokens[1]) if len(tokens) > 1 else clean
-        run = replace(self, state="running", clean=clean, corrupt=corrupt, sizes=sizes)
+        run = replace(self, state="running", sizes=sizes).of_tokens(clean, corrupt)
         return replace(run, maps=reading.unknown_maps(run.frame))
+
+    def of_tokens(self, clean: Sequence[str], corrupt: Sequence[str]) -> PatchRun:
+        shifted = getattr(self.request, "align", "exact") == "spans" and clean
+        found = dict(partners(clean, corrupt)) if shifted else None
+        return replace(self, clean=tuple(clean), corrupt=tuple(corrupt), partners=found)
 
     def between(self, ends: PatchEnds) -> PatchRun:
         """Both ends of the scale. Before the first difference a patch changes nothing."""
@@ -112,8 +120,7 @@ class PatchRun:
         """The result's arrays take the place of what was told on the way."""
         run = replace(self, state="done", result=result, sizes=sizes_of(result.meta.model))
         if result.meta.tokens and not run.is_set:
-            clean, corrupt = result.meta.tokens[0], result.meta.tokens[-1]
-            run = replace(run, clean=tuple(clean), corrupt=tuple(corrupt))
+            run = run.of_tokens(result.meta.tokens[0], result.meta.tokens[-1])
         ends = reading.ends_of(result)
         run = replace(run, ends=Ends(*ends) if ends else self.ends)
         return replace(run, maps=reading.maps_of(run.frame, result))
@@ -151,9 +158,18 @@ class PatchRun:
 
     @property
     def differing(self) -> tuple[int, ...]:
-        """Positions whose tokens differ."""
-        pairs = enumerate(zip(self.clean, self.corrupt, strict=False))
-        return tuple(position for position, (a, b) in pairs if a != b)
+        """Positions of the clean prompt whose tokens differ, or which the other has not."""
+        return tuple(
+            position
+            for position, token in enumerate(self.clean)
+            if (there := self.partner(position)) is None or self.corrupt[there] != token
+        )
+
+    def partner(self, position: int) -> int | None:
+        """The position of the corrupt prompt that corresponds to one of the clean prompt's."""
+        if self.partners is not None:
+            return self.partners.get(position)
+        return position if position < len(self.corrupt) else None
 
     @property
     def contracts(self) -> dict[str, Contract]:
