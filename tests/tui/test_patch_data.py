@@ -286,6 +286,7 @@ def test_of_prompts_of_unequal_lengths_each_position_has_its_partner():
     run = PatchRun(asks).with_parts([made.Started([[], []], tokens)], made.CARD)
     assert [run.partner(position) for position in range(4)] == [0, None, 1, 2]
     assert run.differing == (1, 2)
+    assert run.maps["resid_pre"].missing == {At(0, 1), At(1, 1)}
     said = [inspector.lines(run, "resid_pre", "mean", At(0, at))[1].plain for at in range(4)]
     assert [words.partition(",")[0] for words in said] == [
         "position 0 'The'",

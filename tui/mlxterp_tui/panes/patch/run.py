@@ -89,7 +89,15 @@ class PatchRun:
         clean = tuple(tokens[0]) if tokens else ()
         corrupt = tuple(tokens[1]) if len(tokens) > 1 else clean
         run = replace(self, state="running", sizes=sizes).of_tokens(clean, corrupt)
-        return replace(run, maps=reading.unknown_maps(run.frame))
+        maps = reading.unknown_maps(run.frame)
+        return replace(run, maps={name: run.with_partners(found) for name, found in maps.items()})
+
+    def with_partners(self, found: PatchMap) -> PatchMap:
+        """Without the cells of tokens that correspond to none of the other prompt."""
+        if self.partners is None or found.kind != "position":
+            return found
+        alone = [at for at in range(len(found.columns)) if at not in self.partners]
+        return found.lacking({At(row, at) for row in range(len(found.rows)) for at in alone})
 
     def of_tokens(self, clean: Sequence[str], corrupt: Sequence[str]) -> PatchRun:
         shifted = getattr(self.request, "align", "exact") == "spans" and clean
