@@ -84,6 +84,10 @@ async def test_padded_prompts_fit_and_are_run(on_tiny):
         assert shown.alignment.fits
         assert " the" in shown.alignment.clean[1:3]
         assert shown.alignment.clean == screen.app.main.pane.run.clean
+        assert shown.subject == (1, 4)  # the padding, ' c', 'at'
+        await screen.press("b")
+        await screen.until(lambda: last(screen, Substitutes), "substitutes")
+        assert last(screen, Substitutes).span == [1, 3]  # of the prompt as it is typed
 
 
 async def test_the_ends_of_the_mark_move(on_tiny):
