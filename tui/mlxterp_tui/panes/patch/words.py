@@ -45,7 +45,8 @@ run of the other. The value is how far that moves the metric from the unpatched 
 source's (1); it is not clipped. denoise writes clean states into the corrupt run: which places are
 enough to bring the answer? noise writes corrupt ones into the clean run: which ones are needed?
 Rows are blocks, the first at the bottom; columns are positions, or heads at all positions at once.
-A dim dot is not known yet, × could not be computed, ≠ marks tokens that differ.
+A dim dot is not known yet, × could not be computed, • marks the ten largest cells, ≠ tokens that
+differ. x stops a run and keeps its cells; the same question, asked again, goes on from there.
 
 s shows another site's map, n goes through the ten largest cells, and the text beside the map says
 in words what the cell under the cursor is. From a cell onwards: p its block's heads by position,
