@@ -41,6 +41,17 @@ def traced():
     return made.result(TRACED, ends | maps, [made.CLEAN])
 
 
+def test_the_largest_neurons_are_told_by_their_numbers():
+    asks = made.asked(sites=[], neurons="1@-1")
+    arrays = {"neurons": floats([0.0, -0.5, 0.25], 3), "neurons_together": scalar(-0.25)}
+    lines = patching_summary(made.result(asks, made.ENDS_OF_RESULT | arrays)).splitlines()
+    assert lines[-3:] == [
+        "map      block  at                     effect",
+        "neurons      1  neuron 1 at 2 ' sat'  −0.5000",
+        "neurons      1  neuron 2 at 2 ' sat'  +0.2500",
+    ]
+
+
 def test_a_sweep_is_what_was_asked_both_ends_the_largest_cells_and_its_maps():
     assert figure(swept()).splitlines() == [
         "denoise · logit difference ' a' − ' b'",

@@ -12,7 +12,7 @@ from mlxterp_tui.exports.escaping import quoted
 from mlxterp_tui.exports.patching_panels import Panel, drawn_maps, panels, run_of, silent
 from mlxterp_tui.panes.patch.best import Best, best_cells, digits, trust_line
 from mlxterp_tui.panes.patch.maps import PatchMap
-from mlxterp_tui.panes.patch.places import block_of, head_of, position_of
+from mlxterp_tui.panes.patch.places import block_of, part_of, position_of
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.text import ends_words, heading, which
 from mlxterp_tui.widgets.cell_painter import Cell
@@ -117,10 +117,10 @@ def _row(run: PatchRun, best: Best) -> list[str]:
 
 def _where(run: PatchRun, best: Best) -> str:
     found = run.maps[best.name]
-    position, head = position_of(found, best.at), head_of(found, best.at)
+    position, part = position_of(found, best.at), part_of(found, best.at)
     words = []
-    if head is not None:
-        words.append(f"{'group' if found.kind == 'group' else 'head'} {head}")
+    if part is not None:
+        words.append(f"{found.kind if found.kind in ('group', 'neuron') else 'head'} {part}")
     if position is not None:
         token = f" {quoted(run.clean[position])}" if position < len(run.clean) else ""
         words.append(f"{position}{token}")

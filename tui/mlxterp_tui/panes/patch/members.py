@@ -99,8 +99,8 @@ def _members_of(name: str, result: Result) -> Array | None:
 
 
 def _index(mean: PatchMap, result: Result, at: At) -> tuple[int, ...]:
-    """Where a cell stands in the map's own array."""
-    if mean.block is None:
+    """Where a cell stands in the map's own array. Of neurons there are no sets."""
+    if mean.block is None or array_name(mean.name) != Z_POS:
         return tuple(at)
     layers = result.arrays[f"{Z_POS}_layers"].tolist()
     return layers.index(mean.block), at.column, at.row
