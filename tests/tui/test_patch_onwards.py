@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from mlxterp_engine.experiments import ActivationPatching, BadInput, PathPatching
 from mlxterp_tui.panes.patch import onwards
@@ -17,11 +18,10 @@ TOKENS = ("a", " b", " c", " d")
 BLOCKS, HEADS, GROUPS = 3, 4, 2
 
 
-def run_of(**fields) -> PatchRun:
+def run_of(**fields: Any) -> PatchRun:
     """Two prompts that differ at position 1; every map there is."""
-    request = ActivationPatching(
-        **{"clean": CLEAN, "corrupt": CORRUPT, "answer": "s", "wrong": "e"} | fields
-    )
+    pair: dict[str, Any] = {"clean": CLEAN, "corrupt": CORRUPT, "answer": "s", "wrong": "e"}
+    request = ActivationPatching(**pair | fields)
     rows = [str(block) for block in range(BLOCKS)]
     heads = [f"h{head}" for head in range(HEADS)]
     groups = [f"k{group}" for group in range(GROUPS)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from mlxterp_engine.experiments import (
     ActivationPatching,
@@ -33,7 +34,7 @@ def pane_of(screen):
     return screen.app.main.pane
 
 
-def asked(screen, kind=ActivationPatching) -> list:
+def asked(screen, kind: Any = ActivationPatching) -> list[Any]:
     return [task for task in screen.engine.asked if isinstance(task, kind)]
 
 
