@@ -17,6 +17,7 @@ from mlxterp_engine.tracing.resume_proof import foreseen
 
 SECONDS_AT_ONCE = 0.15  # of one evaluation: between two of them a run can be cancelled
 LEAST_TOKENS = 256  # of one evaluation: fewer keep a matrix product from its full speed
+LEAST_READ = 160  # where every row is read by its whole vocabulary: that takes time too
 BYTES_AT_ONCE = 128 << 20  # what the rows of one evaluation may hold beside the recorded runs
 REDUCING = 1.3  # softmax over a vocabulary beside the unembedding itself, measured
 BATCHED = 0.8  # a token's time among many, beside one of a short forward, measured
@@ -28,7 +29,8 @@ def at_once(model: InterpretableModel, tokens: int, metric: str) -> int:
     """Rows times tokens of one evaluation."""
     by_time = int(SECONDS_AT_ONCE / max(model.pace.per_token * BATCHED / 2, 1e-9))
     by_memory = BYTES_AT_ONCE // _bytes_per_token(model, tokens, metric)
-    return max(1, min(max(by_time, LEAST_TOKENS), by_memory))
+    by_kernel = LEAST_TOKENS if metric == "logit-diff" else LEAST_READ
+    return max(1, min(max(by_time, by_kernel), by_memory))
 
 
 def _bytes_per_token(model: InterpretableModel, tokens: int, metric: str) -> int:
