@@ -90,6 +90,15 @@ async def test_padded_prompts_fit_and_are_run(on_tiny):
         assert last(screen, Substitutes).span == [1, 3]  # of the prompt as it is typed
 
 
+async def test_enter_in_the_empty_pane_runs_two_prompts_that_stand_there(on_tiny):
+    """Only where there is no second one it shows the example: what was typed is not lost."""
+    async with on_tiny() as screen:
+        await with_prompts(screen, "The cat sat on the cat")
+        await screen.press("enter")
+        await done(screen)
+        assert last(screen).prompts == (CLEAN, "The cat sat on the cat")
+
+
 async def test_the_ends_of_the_mark_move(on_tiny):
     async with on_tiny() as screen:
         await with_prompts(screen)

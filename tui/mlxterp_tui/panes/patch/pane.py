@@ -226,7 +226,11 @@ class PatchPane(PatchRuns, can_focus=True):
             self.app.main.prompt.count_soon()
 
     async def action_example(self) -> None:
-        """A pair that the model reads as equally many tokens, in both prompts, and its map."""
+        """A pair that the model reads as equally many tokens, in both prompts, and its map; where
+        two prompts stand already, they are run and not lost."""
+        if self.app.main.prompt.second:
+            self.app.main.ask_prompt()
+            return
         example = await self._fitting_example()
         await self._place(example.clean, example.corrupt)
         self.second_prompt = example.corrupt
