@@ -9,7 +9,13 @@ from mlxterp_engine.experiments import Price
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.patching import Pair
 from mlxterp_engine.techniques.patching_cells import Asked, Place, far_apart_first, places_of
-from mlxterp_engine.techniques.patching_price import BATCHED, at_once, bytes_of, method_of
+from mlxterp_engine.techniques.patching_price import (
+    BATCHED,
+    at_once,
+    bytes_of,
+    method_of,
+    trying_to_resume,
+)
 from mlxterp_engine.tracing.paths import Paths
 from mlxterp_engine.tracing.resume import Method, first_different
 
@@ -31,6 +37,7 @@ def price_of_paths(model: InterpretableModel, paths: Paths, pair: Pair, metric: 
     starts = passes * math.ceil(work * count * 2 / at_once(model, tokens, metric))
     seconds = pace.seconds(2 * tokens) + passes * pace.seconds(COMPARED * tokens) * BATCHED
     seconds += pace.start * starts + pace.per_token * BATCHED * count * work
+    seconds += trying_to_resume(model)
     asked = Asked(("z", "attn_out", "mlp_out"))
     return Price(seconds / pace.seconds(tokens), seconds, bytes_of(model, asked, tokens))
 
