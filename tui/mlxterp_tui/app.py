@@ -150,7 +150,7 @@ class MlxterpApp(App[None]):
     @property
     def is_open(self) -> bool:
         """False at the very end, when the last news may still come in."""
-        return bool(self._screen_stack) and self.main.is_mounted
+        return self.is_running and bool(self._screen_stack) and self.main.is_mounted
 
     # Telling.
 
