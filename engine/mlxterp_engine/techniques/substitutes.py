@@ -32,6 +32,9 @@ EXTENSIONS = 768  # next tokens that are looked at, of all beginnings together
 READ = 40  # candidates whose following tokens are read
 VOCABULARY_AT_ONCE = 8192  # embeddings
 
+Beams = dict[tuple[int, ...], float]
+"""Beginnings of texts, as ids, with log p(beginning | before); likeliest first."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -115,9 +118,11 @@ def run(
     length = len(span.own)
     yield Step(0, length + 2, "words")
     reader = AfterPrefix(model.net, span.before, model.card.vocab_size)
-    beams = _alike(model, reader, span) if length == 1 else [()] * bool(span.before)
+    beams: Beams = {(): 0.0} if span.before else {}
+    if length == 1:
+        beams = dict.fromkeys(_alike(model, reader, span), 0.0)
     for step in range(length if length > 1 else 0):
-        beams = _extended(model, reader, beams, span) if beams else []
+        beams = _extended(model, reader, beams, span) if beams else {}
         yield Step(step + 1, length + 2, "words")
     found = {c.ids: c for c in _fitting(model, request, span, _listed(span))}
     texts = ("".join(model.tokens.strings(beam)) for beam in beams)
@@ -175,24 +180,24 @@ def nearest_tokens(model: InterpretableModel, token: int, count: int) -> np.ndar
     return np.argsort(-np.concatenate(cosines), kind="stable")[: count + 1]
 
 
-def _extended(
-    model: InterpretableModel, reader: AfterPrefix, beams: list[tuple[int, ...]], span: Span
-) -> list[tuple[int, ...]]:
+def _extended(model: InterpretableModel, reader: AfterPrefix, beams: Beams, span: Span) -> Beams:
     """One token more, likeliest first: of beginnings BEAMS, of whole texts all that were seen."""
     kind, special = kind_of(span.text), model.tokens.special_ids
-    is_last = len(beams[0]) + 1 == len(span.own)
-    so_far = reader.log_prob(beams).sum(axis=1) if beams[0] else np.zeros(1)
-    total = so_far[:, None] + reader.expected(beams)
+    ids = list(beams)
+    is_last = len(ids[0]) + 1 == len(span.own)
+    total = np.array(list(beams.values()))[:, None] + reader.expected(ids)
     each = min(EXTENSIONS // len(beams), total.shape[1] - 1)
     likeliest = np.argpartition(-total, each, axis=1)[:, :each]
     pairs = [(row, int(i)) for row in range(len(beams)) for i in likeliest[row]]
     pairs.sort(key=lambda pair: -total[pair])
-    longer = []
+    longer: Beams = {}
     for row, i in pairs:
-        text = "".join(model.tokens.strings([*beams[row], i]))
+        text = "".join(model.tokens.strings([*ids[row], i]))
         if i not in special and (kind_of(text) == kind if is_last else may_become(text, kind)):
-            longer.append((*beams[row], i))
-    return longer if is_last else longer[:BEAMS]
+            longer[*ids[row], i] = float(total[row, i])
+            if not is_last and len(longer) == BEAMS:
+                break
+    return longer
 
 
 def _listed(span: Span) -> list[str]:
