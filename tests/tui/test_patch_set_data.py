@@ -43,7 +43,7 @@ def test_estimates_stand_beside_the_exact_values_of_the_best_cells(attributed):
 
 def test_where_estimates_and_truth_disagree_that_is_said(attributed):
     assert best.trust_line(attributed, "z").plain == (
-        "estimates against 2 patched cells: rank correlation 0.25, slope 0.57; "
+        "estimates against 2 patched cells: rank correlation 0.25, slope 0.57, largest miss 0.86; "
         "they disagree: take activation patching here"
     )
     assert best.trust_line(attributed, "k").plain == ""

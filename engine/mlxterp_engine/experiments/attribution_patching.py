@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from mlxterp_engine.experiments.patching import Patching
 from mlxterp_engine.experiments.request import check_range
 
@@ -27,9 +30,22 @@ class AttributionPatching(Patching, frozen=True, kw_only=True, tag="attribution-
         check_range("top", self.top, 2, 1000)
 
 
-def disagree(rank_correlation: float, slope: float) -> bool:
+def disagree(rank_correlation: float, slope: float, miss: float) -> bool:
     """Whether estimates are not to be trusted: their rank correlation with the exact values is
-    below a half, or the slope of these on them beyond a factor of two. NaN, where nothing can be
-    compared, disagrees."""
+    below a half, the slope of these on them beyond a factor of two, or one cell is missed by more
+    than half of the largest exact effect. NaN, where nothing can be compared, disagrees."""
     within = DISAGREES <= slope <= 1 / DISAGREES
-    return not (rank_correlation >= DISAGREES and within)
+    return not (rank_correlation >= DISAGREES and within and miss <= DISAGREES)
+
+
+def largest_miss(estimates: Sequence[float], effects: Sequence[float]) -> float:
+    """max|effect − estimate| / max|effect|, of cells whose values are known; NaN where none is."""
+    known = [
+        (estimate, effect)
+        for estimate, effect in zip(estimates, effects, strict=True)
+        if math.isfinite(estimate) and math.isfinite(effect)
+    ]
+    largest = max((abs(effect) for _, effect in known), default=0.0)
+    if not largest:
+        return math.nan
+    return max(abs(effect - estimate) for estimate, effect in known) / largest

@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mlxterp_engine.experiments.attribution_patching import disagree
+from mlxterp_engine.experiments.attribution_patching import disagree, largest_miss
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """rank_correlation: Spearman's. slope: of exact on estimated, through the origin; 1: equal."""
+    """rank_correlation: Spearman's. slope: of exact on estimated, through the origin; 1: equal.
+    miss: by how much the worst cell is missed, of the largest exact effect.
+    """
 
     rank_correlation: float
     slope: float
+    miss: float
 
     @property
     def disagrees(self) -> bool:
-        return disagree(self.rank_correlation, self.slope)
+        return disagree(self.rank_correlation, self.slope, self.miss)
 
 
 def agreement(estimated: np.ndarray, exact: np.ndarray) -> Agreement:
@@ -28,7 +31,7 @@ def agreement(estimated: np.ndarray, exact: np.ndarray) -> Agreement:
     x, y = (values[there].astype(np.float64) for values in (estimated, exact))
     square = float(x @ x)
     slope = float(x @ y) / square if square else math.nan
-    return Agreement(spearman(x, y), slope)
+    return Agreement(spearman(x, y), slope, largest_miss(x.tolist(), y.tolist()))
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:

@@ -70,11 +70,12 @@ def coordinates(asked: Asked, chosen: Sequence[Place]) -> dict[str, np.ndarray]:
 
 
 def figures_of(agreed: dict[str, Agreement]) -> dict[str, float]:
-    """Rank correlation and slope by map, and how many maps' estimates can't be trusted."""
+    """Rank correlation, slope and miss by map, and how many maps' estimates can't be trusted."""
     found = {}
     for name, one in agreed.items():
         found[f"{name}_rank_correlation"] = one.rank_correlation
         found[f"{name}_slope"] = one.slope
+        found[f"{name}_miss"] = one.miss
     found["disagreeing_maps"] = float(sum(one.disagrees for one in agreed.values()))
     return {name: value for name, value in found.items() if np.isfinite(value)}
 

@@ -127,7 +127,13 @@ def test_rank_correlations_that_can_be_checked_by_hand(x, y, expected):
 def test_agreement_by_hand():
     good = agreement(np.array([1.0, 2.0, 3.0]), np.array([1.1, 1.9, 3.0]))
     assert good.slope == pytest.approx((1.1 + 3.8 + 9) / 14)
+    assert good.miss == pytest.approx(0.1 / 3)
     assert not good.disagrees
+    one_missed = agreement(np.array([1.0, 2, 3, 4, 5]), np.array([1.0, 2, 3, 4, 12]))
+    assert one_missed.rank_correlation == pytest.approx(1)
+    assert one_missed.slope == pytest.approx(90 / 55)
+    assert one_missed.miss == pytest.approx(7 / 12)
+    assert one_missed.disagrees
     assert agreement(np.array([1.0, 2.0]), np.array([3.0, 6.0])).disagrees  # a slope of 3
     assert agreement(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])).disagrees
     assert agreement(np.array([1.0]), np.array([np.nan])).disagrees  # nothing to compare

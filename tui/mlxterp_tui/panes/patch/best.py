@@ -105,7 +105,10 @@ def trust_line(run: PatchRun, name: str) -> Content:
     found = trust(run, name)
     if found is None:
         return Content("")
-    figures = f"rank correlation {_figure(found.rank_correlation)}, slope {_figure(found.slope)}"
+    figures = (
+        f"rank correlation {_figure(found.rank_correlation)}, slope {_figure(found.slope)}, "
+        f"largest miss {_figure(found.miss)}"
+    )
     words = f"estimates against {found.cells} patched cells: {figures}"
     if not found.disagrees:
         return Content.styled(words, "$foreground-muted")

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from mlxterp_engine.experiments import Result
-from mlxterp_engine.experiments.attribution_patching import disagree
+from mlxterp_engine.experiments.attribution_patching import disagree, largest_miss
 from mlxterp_tui.panes.lens.stored import row_of
 from mlxterp_tui.panes.patch.maps import At
 from mlxterp_tui.panes.patch.members import Of
@@ -33,10 +33,11 @@ class Trust(NamedTuple):
     cells: int
     rank_correlation: float
     slope: float
+    miss: float
 
     @property
     def disagrees(self) -> bool:
-        return disagree(self.rank_correlation, self.slope)
+        return disagree(self.rank_correlation, self.slope, self.miss)
 
 
 def exact_cells(run: PatchRun, name: str, of: Of = "mean") -> list[Exact]:
@@ -76,7 +77,9 @@ def trust(run: PatchRun, name: str) -> Trust | None:
     cells = exact_cells(run, name)
     if not cells or run.result is None:
         return None
-    return Trust(len(cells), *(_figure(run.result, f"{name}_{of}") for of in _FIGURES))
+    miss = largest_miss([cell.estimate for cell in cells], [cell.effect for cell in cells])
+    correlation, slope = (_figure(run.result, f"{name}_{of}") for of in _FIGURES)
+    return Trust(len(cells), correlation, slope, miss)
 
 
 _FIGURES = ("rank_correlation", "slope")
