@@ -30,9 +30,10 @@ from mlxterp_engine.techniques.patching_kept import SweepKeeper, keeper_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_missing import UNALIGNED
 from mlxterp_engine.techniques.patching_padding import padding
-from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of, summed_up, worst
+from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of
 from mlxterp_engine.techniques.patching_price import price_of
-from mlxterp_engine.techniques.patching_sweep import Maps, Swept, rectangle, sweep
+from mlxterp_engine.techniques.patching_sets import OfPair, over_pairs, price_of_pairs
+from mlxterp_engine.techniques.patching_sweep import Maps, Swept, sweep
 from mlxterp_engine.tracing.resume import first_different
 from mlxterp_engine.tracing.sites import Site
 
@@ -67,15 +68,11 @@ def price(model: InterpretableModel, request: ActivationPatching, prompts: Promp
         asked = asked_of(model, request, pair)
         return price_of(model, asked, pair, request.metric, request.direction)
     asked = asked_of(model, request)
-    each = [
-        price_of(model, asked, pair, request.metric, request.direction)
-        for pair in pairs_of(model, request)
-    ]
-    return Price(
-        sum(price.passes for price in each),
-        sum(price.seconds for price in each),
-        max(price.bytes for price in each),
-    )
+
+    def of_one(pair: Pair) -> Price:
+        return price_of(model, asked, pair, request.metric, request.direction)
+
+    return price_of_pairs(pairs_of(model, request), of_one)
 
 
 def run(model: InterpretableModel, request: ActivationPatching, prompts: Prompts) -> Parts:
@@ -119,58 +116,29 @@ def _of_pairs(
 ) -> Parts:
     """Each pair in its turn; after each, the mean maps of those that are done."""
     pairs, asked = pairs_of(model, request), asked_of(model, request)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in asked.maps}
-    ends: list[tuple[float, float]] = []
-    contracts = []
     sweeps: list[Swept] = []
-    for number, pair in enumerate(pairs):
-        try:
-            session = open_pair(model, pair, kinds_of(asked), request.metric, request.direction)
-        except BadInput as error:
-            raise BadInput(f"pair {number + 1} of {request.pairs}: {error}") from None
+
+    def swept(session: Session, pair: Pair) -> Generator[PatchCells | Step, None, OfPair]:
         keeper = _keeper(store, model, request, pair, asked)
-        steps = sweep(session, asked, request.metric, keeper, keeper.kept(session))
-        sweeps.append((yield from _as_a_share(steps, number, len(pairs))))
-        contracts.append(session.contracts(sweeps[-1].done))
-        ends.append((session.readout.clean, session.readout.corrupt))
-        for name, values in sweeps[-1].maps.items():
-            found[name].append(values)
-            if values.ndim == 2:
-                rows, at = (list(range(count)) for count in values.shape)
-                yield rectangle(
-                    name, rows, at, np.asarray(np.mean(found[name], axis=0), np.float32)
-                )
-    arrays = summed_up(found, ends) | _coordinates(asked)
-    texts = [["".join(p.tokens) for p in (pair.clean, pair.corrupt)] for pair in pairs]
-    means = {name: arrays[name] for name in asked.maps}
-    both = arrays["clean_metric"], arrays["corrupt_metric"]
-    words = f"{len(pairs)} pairs, mean {_ends_words(request, *map(float, both))}"
+        sweeps.append(
+            (yield from sweep(session, asked, request.metric, keeper, keeper.kept(session)))
+        )
+        return sweeps[-1].maps, session.contracts(sweeps[-1].done)
+
+    kinds = kinds_of(asked)
+    found = yield from over_pairs(model, request, pairs, kinds, request.direction, swept)
+    means = {name: found.arrays[name] for name in asked.maps}
+    words = f"{len(pairs)} pairs, mean {_ends_words(request, *found.ends)}"
     tokens = pairs[0].clean.tokens if len(pairs) == 1 else []
     return Findings(
-        arrays,
-        worst(contracts),
-        {"pairs": texts, "method": model.resumption.method},
+        found.arrays | _coordinates(asked),
+        found.contracts,
+        {"pairs": found.texts, "method": model.resumption.method},
         f"{words}; {_strongest(means, tokens)}{_resumed_words(sweeps)}",
-        figures_between(float(both[0]), float(both[1]), means)
+        figures_between(*found.ends, means)
         | {"pairs": float(len(pairs))}
         | _resumed_figures(sweeps),
     )
-
-
-def _as_a_share(
-    steps: Generator[PatchCells | Step, None, Swept], number: int, count: int
-) -> Generator[Step, None, Swept]:
-    """A pair's steps as shares of all pairs; its own cells are not told, means are."""
-    try:
-        while True:
-            try:
-                part = next(steps)
-            except StopIteration as end:
-                return end.value
-            if isinstance(part, Step):
-                yield Step(number + part.done / part.total, count, "pairs")
-    finally:
-        steps.close()
 
 
 def _keeper(

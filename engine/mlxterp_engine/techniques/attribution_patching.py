@@ -12,7 +12,6 @@ from collections.abc import Generator
 
 from mlxterp_engine.experiments import (
     AttributionPatching,
-    Contract,
     PatchCells,
     PatchEnds,
     Price,
@@ -44,8 +43,9 @@ from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_padding import padding
 from mlxterp_engine.techniques.patching_pairs import check_alike, pairs_of
 from mlxterp_engine.techniques.patching_price import at_once, price_of_attribution
-from mlxterp_engine.techniques.patching_sets import as_a_share, over_pairs, price_of_pairs
+from mlxterp_engine.techniques.patching_sets import OfPair, over_pairs, price_of_pairs
 from mlxterp_engine.techniques.patching_sweep import Maps, rectangle
+from mlxterp_engine.techniques.shares import as_a_share
 from mlxterp_engine.tracing.resume import first_different
 from mlxterp_engine.tracing.sites import Site
 
@@ -55,7 +55,7 @@ DIRECTION = "denoise"
 EXACT = "exact_effect"
 
 Parts = Generator[PatchEnds | PatchCells | Step, None, Findings]
-Sweep = Generator[Step, None, tuple[Maps, dict[str, Contract]]]
+Sweep = Generator[Step, None, OfPair]
 
 
 def check(model: InterpretableModel, request: AttributionPatching) -> None:
@@ -119,13 +119,13 @@ def _of_pairs(model: InterpretableModel, request: AttributionPatching) -> Parts:
         return (yield from _patched(session, chosen, request))
 
     sweep = over_pairs(model, request, pairs, _kinds(request), DIRECTION, estimated)
-    found = yield from as_a_share(sweep, 0, 2, told=True)
+    found = yield from as_a_share(sweep, 0, 2, "pairs", told=True)
     maps = {name: found.arrays[name] for name in asked.maps}
     first = min(first_different(pair.clean.ids, pair.corrupt.ids) for pair in pairs)
     positions = range(first, len(pairs[0].clean.ids))
     chosen = chosen_cells(model.sites, asked, maps, positions, request.top, request.seed)
     sweep = over_pairs(model, request, pairs, _kinds(request), DIRECTION, patched)
-    exact = yield from as_a_share(sweep, 1, 2, told=True)
+    exact = yield from as_a_share(sweep, 1, 2, "pairs", told=True)
     agreed = agreements(maps, chosen, exact.arrays[EXACT])
     words = _headline(request, found.ends, words_of(agreed))
     return Findings(

@@ -36,7 +36,6 @@ from mlxterp_engine.techniques.causal_facts_known import (
 )
 from mlxterp_engine.techniques.causal_tracing_cells import Options
 from mlxterp_engine.techniques.causal_tracing_fact import (
-    Traced,
     forgotten,
     traced,
 )
@@ -49,6 +48,7 @@ from mlxterp_engine.techniques.causal_tracing_noise import (
 from mlxterp_engine.techniques.causal_tracing_price import price_of_fact
 from mlxterp_engine.techniques.findings import Findings
 from mlxterp_engine.techniques.patching_pairs import worst
+from mlxterp_engine.techniques.shares import as_a_share
 from mlxterp_engine.tracing.sites import Site
 
 import numpy as np
@@ -99,7 +99,7 @@ def run(
         drawn = noise.of(fact)
         keeper = keeper_of(store, model, fact.question, drawn, options, request.resume)
         steps = traced(model, fact.question, drawn, options, keeper)
-        done.add(fact, (yield from as_a_share(steps, number, len(chosen.known))))
+        done.add(fact, (yield from as_a_share(steps, number, len(chosen.known), "facts")))
         levels.append([noise.effect(model, fact, level) for level in request.noise_levels])
         yield from so_far(done)
     return _findings(model, request, chosen, done, noise, np.array(levels, np.float32))
@@ -146,19 +146,6 @@ def noise_of(model: InterpretableModel, request: CausalTracing, facts: Sequence[
         spans = [(fact.question.prompt.ids, *fact.question.subject) for fact in facts]
         sigma = sigma_of(model, [i for ids, start, end in spans for i in ids[start:end]])
     return Noise(sigma, request.noise, request.samples or SAMPLES, request.seed, model.card.d_model)
-
-
-def as_a_share(
-    steps: Generator[PatchCells | Step, None, Traced], number: int, count: int
-) -> Generator[Step, None, Traced]:
-    """A fact's steps as shares of all facts; its own cells are not told, means are."""
-    while True:
-        try:
-            part = next(steps)
-        except StopIteration as end:
-            return end.value
-        if isinstance(part, Step):
-            yield Step(number + part.done / part.total, count, "facts")
 
 
 def so_far(done: Gathered) -> Iterator[PatchEnds | PatchCells]:

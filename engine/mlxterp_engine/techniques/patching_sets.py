@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from mlxterp_engine.experiments import Array, BadInput, Contract, PatchCells, PatchEnds, Price, Step
 from mlxterp_engine.experiments.patching import PairRequest
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.techniques.patching import Pair, Session, open_pair
 from mlxterp_engine.techniques.patching_pairs import summed_up, worst
+from mlxterp_engine.techniques.shares import as_a_share
 from mlxterp_engine.tracing.sites import Site
 
 import numpy as np
 
-Found = TypeVar("Found")
 Maps = dict[str, np.ndarray]
-Parts = Generator[PatchEnds | PatchCells | Step, None, tuple[Maps, dict[str, Contract]]]
+OfPair = tuple[Maps, dict[str, Contract]]
+Sweep = Generator[PatchEnds | PatchCells | Step, None, OfPair]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ def over_pairs(
     pairs: Sequence[Pair],
     kinds: Sequence[str | Site],
     direction: str,
-    sweep: Callable[[Session, Pair], Parts],
+    sweep: Callable[[Session, Pair], Sweep],
 ) -> Generator[PatchCells | Step, None, OverPairs]:
     """Each pair in its turn; after each, the mean maps of those that are done. Of what a sweep
     gives that is no map, [cell], nothing is told on the way."""
@@ -53,8 +53,7 @@ def over_pairs(
             session = open_pair(model, pair, kinds, request.metric, direction)
         except BadInput as error:
             raise BadInput(f"pair {number + 1} of {request.pairs}: {error}") from None
-        steps = as_a_share(sweep(session, pair), number, len(pairs), told=False)
-        maps, held = yield from steps
+        maps, held = yield from as_a_share(sweep(session, pair), number, len(pairs), "pairs")
         contracts.append(held)
         ends.append((session.readout.clean, session.readout.corrupt))
         for name, values in maps.items():
@@ -70,24 +69,6 @@ def price_of_pairs(pairs: Sequence[Pair], price: Callable[[Pair], Price]) -> Pri
     each = [price(pair) for pair in pairs]
     passes, seconds = (sum(getattr(one, name) for one in each) for name in ("passes", "seconds"))
     return Price(passes, seconds, max(one.bytes for one in each))
-
-
-def as_a_share(
-    steps: Generator[Any, None, Found], number: int, count: int, *, told: bool
-) -> Generator[Any, None, Found]:
-    """Its steps as shares of so many runs of the like. told: whether its other parts are."""
-    try:
-        while True:
-            try:
-                part = next(steps)
-            except StopIteration as end:
-                return end.value
-            if isinstance(part, Step):
-                yield Step(number + part.done / part.total, count, "pairs")
-            elif told:
-                yield part
-    finally:
-        steps.close()
 
 
 def _mean(name: str, found: Sequence[np.ndarray]) -> PatchCells:

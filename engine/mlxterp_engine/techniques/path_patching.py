@@ -12,7 +12,6 @@ from collections.abc import Generator, Sequence
 
 from mlxterp_engine.experiments import (
     BadInput,
-    Contract,
     PatchCells,
     PatchEnds,
     PathPatching,
@@ -34,7 +33,7 @@ from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_padding import padding
 from mlxterp_engine.techniques.patching_pairs import pairs_of
 from mlxterp_engine.techniques.patching_price import at_once
-from mlxterp_engine.techniques.patching_sets import over_pairs, price_of_pairs
+from mlxterp_engine.techniques.patching_sets import OfPair, over_pairs, price_of_pairs
 from mlxterp_engine.techniques.patching_sweep import rectangle
 from mlxterp_engine.techniques.path_patching_price import HEADS, in_turns, price_of_paths
 from mlxterp_engine.techniques.path_patching_senders import Senders
@@ -44,8 +43,6 @@ from mlxterp_engine.tracing.sites import Site
 import numpy as np
 
 EFFECT = "effect"
-
-Sweep = tuple[dict[str, np.ndarray], dict[str, Contract]]
 
 
 def check(model: InterpretableModel, request: PathPatching) -> None:
@@ -168,7 +165,9 @@ def words_of(paths: Paths) -> list[str]:
     return [str(site) for site in paths.receivers] or [FINAL]
 
 
-def sweep(session: Session, paths: Paths, metric: str) -> Generator[PatchCells | Step, None, Sweep]:
+def sweep(
+    session: Session, paths: Paths, metric: str
+) -> Generator[PatchCells | Step, None, OfPair]:
     """effect [layer, head]: exactly 0 behind every receiver, NaN where there is no such head."""
     sites = session.model.sites
     effect = np.full(shape_of(sites, "z", session.runs.tokens, HEADS), np.nan, np.float32)

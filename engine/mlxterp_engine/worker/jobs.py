@@ -302,15 +302,6 @@ class JobQueue:
             self.end(job, Cancelled())
         return True
 
-    def fail_waiting(self, ending: Failed) -> None:
-        """End every waiting job in this way."""
-        while True:
-            with self._changed:
-                if not self._waiting:
-                    return
-                job = self._waiting.popleft()
-            self.end(job, ending)
-
     def stop(self) -> None:
         """Take no more jobs, cancel those that wait or run, and let `take` return None."""
         with self._changed:
