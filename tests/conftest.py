@@ -8,6 +8,10 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from filelock import FileLock
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # two that each span on all cores would wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +23,7 @@ def no_test_in_the_users_home(tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="session")
 def default_model_cache() -> Path:
-    """A models folder that holds the default model: fetched once, kept between runs.
+    """A models folder that holds the default model: fetched once for all that test, and kept.
 
     `MLXTERP_TEST_CACHE` puts it elsewhere.
     """
@@ -27,8 +31,10 @@ def default_model_cache() -> Path:
 
     kept = os.environ.get("MLXTERP_TEST_CACHE")
     folder = Path(kept) if kept else platformdirs.user_cache_path("mlxterp-tests", appauthor=False)
-    for _ in fetch("smollm2-135m", folder / "models"):
-        pass
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "fetching"):
+        for _ in fetch("smollm2-135m", folder / "models"):
+            pass
     return folder / "models"
 
 
