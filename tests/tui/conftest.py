@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -11,16 +11,20 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # tests import `recorded_engine` from here
 
+from mlxterp_engine.experiments import Result
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.runlog.log import RunLog
+from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_tui.app import MlxterpApp
 from mlxterp_tui.arguments import AppArguments
 
+import msgspec
 from computing_engine import ComputingEngine
 from recorded_engine import RecordedEngine, Recording
 from textual.pilot import Pilot
 
 PATIENCE = 200  # polls
+NOTHING = Said()
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +42,40 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
+
+
+@pytest.fixture
+def log(home: Path) -> Iterator[RunLog]:
+    """Where the app looks for it."""
+    with RunLog.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def add(log: RunLog, recording: Recording) -> Callable[..., int]:
+    """Logs one of the recorded lenses; its number. changes: of the result's meta."""
+
+    def added(number: int = 0, said: Said = NOTHING, **changes: object) -> int:
+        run = recording.runs[number]
+        outcome = run.events[-1].outcome  # type: ignore[union-attr]
+        assert isinstance(outcome, Result)
+        meta = msgspec.structs.replace(
+            outcome.meta, **{"headline": f"lens {number}", "figures": {"kl_middle": 5.0}, **changes}
+        )
+        id = log.begin(run.task, said, run.price)  # type: ignore[arg-type]
+        log.finish(id, msgspec.structs.replace(outcome, meta=meta))
+        return id
+
+    return added
+
+
+@pytest.fixture
+def cancelled(log: RunLog, recording: Recording) -> int:
+    """A lens that was stopped after its first rows."""
+    run = recording.runs[0]
+    id = log.begin(run.task, NOTHING, run.price, model=recording.card)  # type: ignore[arg-type]
+    log.cancelled(id, run.events[:8])  # type: ignore[arg-type]
+    return id
 
 
 class Screen:

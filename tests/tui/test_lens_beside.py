@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import LogitLens
-from mlxterp_engine.runlog.log import RunLog
 from mlxterp_tui.panes.lens.alignment import aligned, not_compared
 from mlxterp_tui.panes.lens.beside import RUN_ALONE, Look
 
 import pytest
 
 WIDE = (200, 50)
-
-
-@pytest.fixture
-def log(home) -> RunLog:
-    """Where the app looks for it."""
-    return RunLog.open()
 
 
 def pane(screen):

@@ -3,62 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from mlxterp_engine.experiments import (
-    ActivationPatching,
-    Attention,
-    AttributionPatching,
-    BadInput,
-    LogitLens,
-)
-from mlxterp_engine.runlog.log import RunLog
-from mlxterp_tui.panes.patch.pane import LENS, answers_from
-from mlxterp_tui.panes.patch.question import PatchQuestion, question_of
+from mlxterp_engine.experiments import AttributionPatching
+from mlxterp_tui.panes.patch.question import PatchQuestion
 from mlxterp_tui.panes.patch.words import CAT
-from mlxterp_tui.setting import Setting
 
 import pytest
+from patch_on_screen import asked, done, pane_of, prompts, with_example
 from recorded_engine import Recording
 
-BLOCKS, HEADS = 4, 4
-
-
-@pytest.fixture
-def log(home):
-    with RunLog.open() as opened:
-        yield opened
-
-
-def pane_of(screen):
-    return screen.app.main.pane
-
-
-def asked(screen, kind: Any = ActivationPatching) -> list[Any]:
-    return [task for task in screen.engine.asked if isinstance(task, kind)]
-
-
-async def done(screen, many: int) -> None:
-    """So many runs were asked, and the last one is on screen, whole."""
-
-    def is_there() -> bool:
-        tasks, run = asked(screen, (ActivationPatching, AttributionPatching)), pane_of(screen).run
-        return len(tasks) == many and run.request == tasks[-1] and run.state == "done"
-
-    await screen.until(is_there, f"run {many}")
-
-
-async def with_example(screen) -> None:
-    await screen.press("escape", "2", "enter")
-    await done(screen, 1)
-
-
-async def prompts(screen, clean: str, corrupt: str) -> None:
-    """What stands at both prompts, and Enter."""
-    screen.app.main.prompt.text = clean
-    await screen.app.main.prompt.open_second(corrupt)
-    screen.app.main.prompt.place_second(corrupt)
-    await screen.press("enter", "escape")
+BLOCKS = 4
 
 
 class TestFirstSight:
@@ -295,74 +249,6 @@ class TestSets:
             assert asked(screen)[-1].clean == CAT.clean
 
 
-class TestOnwards:
-    async def test_p_asks_for_the_block_s_heads_by_position(self, on_tiny):
-        async with on_tiny() as screen:
-            await with_example(screen)
-            await screen.press("j", "p")
-            await done(screen, 2)
-            request = asked(screen)[-1]
-            assert (request.by_position, request.layers) == (True, [BLOCKS - 2])
-            assert pane_of(screen).view.name == f"z_pos[{BLOCKS - 2}]"
-            assert len(pane_of(screen).run.maps[pane_of(screen).view.name].rows) == HEADS
-
-    async def test_A_shows_the_pattern_of_the_cell_s_head_and_esc_comes_back(self, on_tiny):
-        async with on_tiny() as screen:
-            await with_example(screen)
-            await screen.command("map z")
-            await screen.press("A")
-            await screen.until(lambda: asked(screen, Attention), "a pattern")
-            await screen.sees(f"head {BLOCKS - 1}.{HEADS - 1}")
-            await screen.press("escape")
-            assert screen.app.main.pane_name == "patch"
-
-    async def test_v_shows_the_patched_run_in_the_lens_and_the_prompts_come_back(self, on_tiny):
-        async with on_tiny() as screen:
-            await with_example(screen)
-            await screen.press("n", "v")
-            await screen.until(lambda: any(t.patch for t in asked(screen, LogitLens)), "the lens")
-            run, at = screen.app.main.pane_named("patch").run, None
-            (request,) = [task for task in asked(screen, LogitLens) if task.patch]
-            at = screen.app.main.pane_named("patch").body.at
-            assert (request.prompt, request.patch_prompt) == (CAT.corrupt, CAT.clean)
-            assert request.patch == [f"blocks.{at.row}.resid_pre@{at.column}"]
-            assert screen.app.main.pane_name == LENS
-            await screen.press("2")
-            await screen.until(lambda: screen.app.main.prompt.text == CAT.clean, "the prompt")
-            assert run.request.clean == CAT.clean
-
-    async def test_the_patched_run_in_the_lens_has_the_metric_of_the_cell(self, on_tiny):
-        """One run seen from two sides: the cell's probability of the answer, and the lens's."""
-        async with on_tiny() as screen:
-            await screen.press("escape", "2")
-            await prompts(screen, "The old man", "They went")
-            await done(screen, 1)
-            await screen.press("m")
-            await done(screen, 2)
-            await screen.press("n")
-            run, at = pane_of(screen).run, pane_of(screen).body.at
-            await screen.press("v")
-            lens = screen.app.main.pane_named(LENS)
-            await screen.until(lambda: lens.alert == "1 edit on", "the patched run")
-            await screen.until(lambda: lens.run.state == "done", "the patched run")
-            seen = lens.run.row(lens.run.last_layer).target_prob.values[-1]
-            # float32, and the sweep goes on from a block where the lens runs the whole prompt
-            assert seen == pytest.approx(run.raw(run.maps["resid_pre"].value(at)), abs=1e-4)
-
-    async def test_a_zeroes_the_place_in_the_clean_run(self, on_tiny):
-        async with on_tiny() as screen:
-            await with_example(screen)
-            await screen.press("s", "n")
-            at = pane_of(screen).body.at
-            await screen.press("a")
-            await screen.until(lambda: any(t.intervention for t in asked(screen, LogitLens)), "it")
-            request = asked(screen, LogitLens)[-1]
-            wanted = f"blocks.{at.row}.attn_out=zero@{at.column}"
-            edits = [t.intervention for t in asked(screen, LogitLens) if t.intervention]
-            assert edits[0] == [wanted]
-            assert request.prompt in (CAT.clean, CAT.corrupt)
-
-
 class TestKeeping:
     async def test_a_run_of_the_log_comes_back_with_both_prompts(self, on_tiny, log):
         async with on_tiny(log=log) as screen:
@@ -404,39 +290,3 @@ class TestKeeping:
 
         assert recalled({"method": 7}).question == PatchQuestion()
         assert recalled({"method": "guessing"}).question == PatchQuestion()
-
-
-class TestQuestions:
-    def test_a_request_and_its_question_say_the_same(self):
-        question = PatchQuestion(answer=" a", wrong=" b", direction="noise").with_options(
-            sites=["z"], by_position=True, layers=[3]
-        )
-        request = question.request("x", "y", Setting())
-        assert question_of(request) == question
-
-    def test_what_is_set_of_one_method_stays_with_it(self):
-        question = PatchQuestion().with_options(sites=["z"]).by("attribution")
-        assert question.own_options == {}
-        assert question.by("activation").own_options == {"sites": ["z"]}
-
-    def test_without_a_corrupt_prompt_the_ways_to_one_are_named(self):
-        with pytest.raises(BadInput, match=r"o opens one .* b proposes other words"):
-            PatchQuestion().request("x", None, Setting())
-
-    @pytest.mark.parametrize(
-        ("words", "expected"),
-        [
-            ('" Mary" " John"', (" Mary", " John")),
-            ("' Mary' \" John\"", (" Mary", " John")),
-            ("s e", ("s", "e")),
-            ('" Mary"', (" Mary", None)),
-            ("auto", (None, None)),
-        ],
-    )
-    def test_answers_in_words(self, words, expected):
-        assert answers_from(words) == expected
-
-    @pytest.mark.parametrize("words", ['" Mary', "a b c", '"" b'])
-    def test_other_words_are_refused(self, words):
-        with pytest.raises(BadInput):
-            answers_from(words)

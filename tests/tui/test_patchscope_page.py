@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from mlxterp_engine.runlog.log import RunLog
-
 import pytest
 from scripted_patchscope import WithPatchscopes
-
-
-@pytest.fixture
-def log(home: Path) -> Iterator[RunLog]:
-    with RunLog.open() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

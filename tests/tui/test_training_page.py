@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mlxterp_engine.experiments import Price, TrainRidgeLens
-from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_engine.worker.protocol import Failed, Finished
 from mlxterp_tui.folders import state_file
@@ -27,12 +26,6 @@ def recording() -> Recording:
     end = Finished(script.result(recording.card))
     run = RecordedRun(script.REQUEST, PRICE, [*script.parts(), end])
     return msgspec.structs.replace(recording, runs=[*recording.runs, run])
-
-
-@pytest.fixture
-def log(home):
-    with RunLog.open() as opened:
-        yield opened
 
 
 async def training(screen, until: int | None = UNTIL_STEP_20) -> None:

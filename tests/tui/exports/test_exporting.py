@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.runlog.record import Recording as Said
 from mlxterp_engine.techniques.npz import read_npz
 from mlxterp_tui.exporting import PICTURES, suggested_exports
-
-import pytest
-
-
-@pytest.fixture
-def log(home: Path) -> Iterator[RunLog]:
-    with RunLog.open() as opened:
-        yield opened
 
 
 async def export(screen, path: Path) -> bytes:

@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from xml.etree import ElementTree
 
 from mlxterp_engine.experiments import LogitLens, Result
@@ -34,11 +33,6 @@ def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> Cli:
         return status, out, err.decode()
 
     return run
-
-
-@pytest.fixture
-def log(home: Path) -> RunLog:
-    return RunLog.open()
 
 
 @pytest.fixture

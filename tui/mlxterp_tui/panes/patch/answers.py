@@ -1,12 +1,28 @@
-"""Whether a typed answer is one token of the model, and what to take instead where it is not."""
+"""Answers as they are typed: read, and checked to be one token of the model each, with what to take
+instead where one is not."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mlxterp_engine.experiments import BadInput
 from mlxterp_tui.panes.patch.aligned_text import Answered
 from mlxterp_tui.token_text import quoted
+
+
+def answers_from(words: str) -> tuple[str | None, str | None]:
+    """`" Mary" " John"`; `auto` for what the model says. BadInput for anything else."""
+    if words.strip() == "auto":
+        return None, None
+    try:
+        given = shlex.split(words)
+    except ValueError as error:
+        raise BadInput(f"{words} can't be read ({error}); close the quotes") from None
+    if len(given) not in (1, 2) or not all(given):
+        raise BadInput(f'answers are {words}; give two tokens in quotes: " Mary" " John"')
+    return given[0], given[1] if len(given) > 1 else None
 
 
 def checked(answer: Answered, pieces: Sequence[str], prompt: str = "") -> Answered:

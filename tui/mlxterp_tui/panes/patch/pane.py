@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import ClassVar, cast
 
@@ -12,7 +11,7 @@ from mlxterp_tui.draft import Draft
 from mlxterp_tui.keymap import bindings
 from mlxterp_tui.panes.patch import inspector, onwards, text
 from mlxterp_tui.panes.patch.aligned_text import Answered, End, moved
-from mlxterp_tui.panes.patch.answers import checked
+from mlxterp_tui.panes.patch.answers import answers_from, checked
 from mlxterp_tui.panes.patch.body import PatchBody
 from mlxterp_tui.panes.patch.maps import At
 from mlxterp_tui.panes.patch.onwards import Onwards
@@ -323,16 +322,3 @@ class PatchPane(PatchRuns, can_focus=True):
         main = self.app.main
         main.action_show_pane(LENS)
         main.call_later(main.action_begin, f"edit {site}=add:")
-
-
-def answers_from(words: str) -> tuple[str | None, str | None]:
-    """`" Mary" " John"`; `auto` for what the model says. BadInput for anything else."""
-    if words.strip() == "auto":
-        return None, None
-    try:
-        given = shlex.split(words)
-    except ValueError as error:
-        raise BadInput(f"{words} can't be read ({error}); close the quotes") from None
-    if len(given) not in (1, 2) or not all(given):
-        raise BadInput(f'answers are {words}; give two tokens in quotes: " Mary" " John"')
-    return given[0], given[1] if len(given) > 1 else None

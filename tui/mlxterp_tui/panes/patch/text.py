@@ -23,8 +23,6 @@ from mlxterp_tui.token_text import quoted
 
 from textual.content import Content
 
-METRIC_UNITS = {"logit-diff": "logits", "prob": "", "kl": "nats"}
-
 
 def heading(run: PatchRun, name: str, of: Of = "mean") -> str:
     """What every cell is: the site, the way, what is measured. Stands beside the scale."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from mlxterp_tui.panes.patch.maps import At, PatchMap
+from mlxterp_tui.panes.patch.maps import At
 from mlxterp_tui.panes.patch.members import Of
 from mlxterp_tui.panes.patch.run import PatchRun
 
@@ -72,7 +72,3 @@ class PatchView:
         if self.name in run.names:
             return replace(self, of="mean")
         return self.on_map(run.names[0]) if run.names else self
-
-
-def map_in_front(run: PatchRun, view: PatchView) -> PatchMap | None:
-    return run.map(view.name, view.of)
