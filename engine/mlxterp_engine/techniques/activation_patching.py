@@ -26,7 +26,7 @@ from mlxterp_engine.runlog.unfinished import Unfinished
 from mlxterp_engine.techniques.findings import Findings, Prompts
 from mlxterp_engine.techniques.patching import Pair, Session, check_lengths, open_pair
 from mlxterp_engine.techniques.patching_cells import NEURONS, RECORDED, TOGETHER, Z_POS, Asked
-from mlxterp_engine.techniques.patching_kept import SweepKeeper, keeper_of
+from mlxterp_engine.techniques.patching_kept import SweepKeeper, cells_in, keeper_of
 from mlxterp_engine.techniques.patching_metric import WORDS, answers_of
 from mlxterp_engine.techniques.patching_missing import UNALIGNED
 from mlxterp_engine.techniques.patching_padding import padding
@@ -95,7 +95,7 @@ def go_on(
     yield Step(0, 1, "both runs")
     session = open_pair(model, pair, kinds_of(asked), request.metric, request.direction)
     keeper = _keeper(store, model, request, pair, asked)
-    kept = keeper.kept(session)
+    kept = cells_in(keeper, session)
     yield msgspec.structs.replace(session.ends, resumed=kept.cells if kept else 0)
     swept = yield from sweep(session, asked, request.metric, keeper, kept)
     arrays = ends_of(session, pair) | _coordinates(asked)
@@ -121,7 +121,7 @@ def _of_pairs(
     def swept(session: Session, pair: Pair) -> Generator[PatchCells | Step, None, OfPair]:
         keeper = _keeper(store, model, request, pair, asked)
         sweeps.append(
-            (yield from sweep(session, asked, request.metric, keeper, keeper.kept(session)))
+            (yield from sweep(session, asked, request.metric, keeper, cells_in(keeper, session)))
         )
         return sweeps[-1].maps, session.contracts(sweeps[-1].done)
 

@@ -32,7 +32,7 @@ from mlxterp_engine.techniques.causal_tracing_fact import (
     forgotten,
     traced,
 )
-from mlxterp_engine.techniques.causal_tracing_kept import keeper_of
+from mlxterp_engine.techniques.causal_tracing_kept import draws_in, keeper_of
 from mlxterp_engine.techniques.causal_tracing_noise import (
     read_noise,
     sigma_of,
@@ -100,7 +100,7 @@ def go_on(
     check_ends(p_clean, float(p_corrupt.mean()), level)
     options = options_of(model, request)
     keeper = keeper_of(store, model, question, noise.values, options, request.resume)
-    kept = keeper.kept(model.resumption.method)
+    kept = draws_in(keeper, model)
     yield PatchEnds(
         clean_metric=p_clean,
         corrupt_metric=float(p_corrupt.mean()),

@@ -22,7 +22,12 @@ from mlxterp_engine.techniques.causal_tracing_cells import (
     in_turns,
 )
 from mlxterp_engine.techniques.causal_tracing_checks import Checks
-from mlxterp_engine.techniques.causal_tracing_kept import NOTHING_KEPT, DrawKeeper, KeptDraws
+from mlxterp_engine.techniques.causal_tracing_kept import (
+    NOTHING_KEPT,
+    DrawKeeper,
+    KeptDraws,
+    draws_in,
+)
 from mlxterp_engine.techniques.causal_tracing_subject import Question
 from mlxterp_engine.techniques.patching_price import at_once
 from mlxterp_engine.tracing.added_noise import Added
@@ -142,7 +147,7 @@ class _Trace:
     ) -> None:
         tokens = len(question.prompt.ids)
         self._model, self._question, self._noise, self._keeper = model, question, noise, keeper
-        self._before = keeper.kept(model.resumption.method)
+        self._before = draws_in(keeper, model)
         kept = self._before
         self._size = kept.at_once if kept else at_once(model, tokens, METRIC)
         self._cells = Restorations(model.anatomy, model.sites, options)

@@ -6,22 +6,19 @@ the same to the bit: how much goes through the model at once is kept with them.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 
 from mlxterp_engine.interpretable import InterpretableModel
 from mlxterp_engine.runlog.unfinished import Unfinished, name_of
+from mlxterp_engine.techniques.keeping import Keeper, computed_by
 from mlxterp_engine.techniques.patching import Pair, Session
 from mlxterp_engine.techniques.patching_cells import Asked
 
 import msgspec
 import numpy as np
 
-EVERY = 2.0  # seconds between two writes: so much is lost when a process is killed
 SAME_ENDS = 1e-5  # of the larger one; other threads round otherwise
 GROUPED = 2  # counts the ways in which cells were put together: others fit no more
-COMPUTED_BY = ("mlxterp-tui", "mlx", "numpy")
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,33 +36,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     unmoved: int
 
 
-class SweepKeeper:
-    """Keeps one sweep's cells, or without a store nothing."""
-
-    def __init__(self, store: Unfinished | None, name: str, goes_on: bool) -> None:
-        self._store = store
-        self._name = name
-        self._goes_on = goes_on
-        self._written = time.monotonic()
-
-    def kept(self, session: Session) -> Kept | None:
-        """What there is of a sweep that was stopped, if its two runs were these."""
-        data = self._store.read(self._name) if self._store and self._goes_on else None
-        try:
-            found = None if data is None else msgspec.msgpack.decode(data, type=Kept)
-        except msgspec.DecodeError:
-            return None
-        return found if found is not None and _fits(found, session) else None
-
-    def note(self, now: Callable[[], Kept], at_last: bool = False) -> None:
-        """Write down what is done, unless that was a moment ago."""
-        if self._store is None or not (at_last or time.monotonic() - self._written > EVERY):
-            return
-        self._store.write(self._name, msgspec.msgpack.encode(now()))
-        self._written = time.monotonic()
-
-
-NOTHING_KEPT = SweepKeeper(None, "", False)
+SweepKeeper = Keeper[Kept]
+NOTHING_KEPT = SweepKeeper(Kept)
 
 
 def keeper_of(
@@ -81,11 +53,14 @@ def keeper_of(
     the prompts' ids, and what is asked."""
     if store is None:
         return NOTHING_KEPT
-    card, answers = model.card, pair.answers
-    versions = [metadata.version(package) for package in COMPUTED_BY]
-    computed = (GROUPED, card.sha256, card.device, card.dtype, versions)
+    answers, computed = pair.answers, (GROUPED, *computed_by(model))
     texts = (pair.clean.ids, pair.corrupt.ids, answers.answer, answers.wrong)
-    return SweepKeeper(store, name_of(computed, texts, metric, direction, asked), goes_on)
+    return SweepKeeper(Kept, store, name_of(computed, texts, metric, direction, asked), goes_on)
+
+
+def cells_in(keeper: SweepKeeper, session: Session) -> Kept | None:
+    """What there is of a sweep that was stopped, if its two runs were these."""
+    return keeper.kept(lambda kept: _fits(kept, session))
 
 
 def as_bytes(effects: Sequence[float]) -> bytes:

@@ -10,7 +10,7 @@ from mlxterp_engine.experiments import ActivationPatching, PatchCells, PatchEnds
 from mlxterp_engine.runlog import unfinished
 from mlxterp_engine.runlog.log import RunLog
 from mlxterp_engine.running import run
-from mlxterp_engine.techniques import patching, patching_kept, patching_sweep
+from mlxterp_engine.techniques import keeping, patching, patching_kept, patching_sweep
 
 import pytest
 
@@ -210,9 +210,9 @@ import os, sys
 from mlxterp_engine import InterpretableModel
 from mlxterp_engine.experiments import PatchCells, Step
 from mlxterp_engine.running import run
-from mlxterp_engine.techniques import patching_kept, patching_sweep
+from mlxterp_engine.techniques import keeping, patching_sweep
 from engine.techniques.test_patching_resumed import request
-patching_kept.EVERY = 0.0
+keeping.EVERY = 0.0
 patching_sweep.at_once = lambda *_: 64
 told = []
 def heard(part):
@@ -237,10 +237,10 @@ def test_a_killed_process_loses_seconds(tiny, tmp_path, monkeypatch):
 
 def test_while_it_runs_it_is_written_down_every_few_seconds(monkeypatch, tmp_path):
     now, written = [100.0], []
-    monkeypatch.setattr(patching_kept.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
     store = unfinished.Unfinished(lambda: tmp_path / "unfinished")
     monkeypatch.setattr(store, "write", lambda name, data: written.append(now[0]))
-    keeper = patching_kept.SweepKeeper(store, "a", True)
+    keeper = patching_kept.SweepKeeper(patching_kept.Kept, store, "a")
     some = patching_kept.Kept(
         method="full", ends=(0, 1), at_once=1, groups=0, effects=b"", cells=0, live=0, unmoved=0
     )
