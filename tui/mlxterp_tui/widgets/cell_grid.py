@@ -9,6 +9,7 @@ from typing import ClassVar
 from mlxterp_themes import Ramp
 from mlxterp_tui.widgets.cell_painter import UNKNOWN, Cell, CellPainter
 from mlxterp_tui.widgets.colour_depth import ascii_only, depth_of
+from mlxterp_tui.widgets.grid_content import GridContent, legible_labels
 from mlxterp_tui.widgets.grid_keys import GRID_KEYS
 from mlxterp_tui.widgets.grid_layout import (
     COMFORTABLE,
@@ -20,12 +21,9 @@ from mlxterp_tui.widgets.grid_layout import (
     rows_to_show,
     width_that_fits,
 )
+from mlxterp_tui.widgets.grid_lines import GridLines
 from mlxterp_tui.widgets.paint import ASCII_BARS, BLOCK_BARS, default_ramp, ramp_styles
-from mlxterp_tui.widgets.token_text import fit, legible
 
-from rich.cells import cell_len
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
@@ -134,12 +132,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         self._comfortable = comfortable
         ascii_bars = ascii_only(os.environ) if ascii_bars is None else ascii_bars
         self._bars = ASCII_BARS if ascii_bars else BLOCK_BARS
-        self._row_labels: list[str] = []
-        self._column_labels: list[str] = []
-        self._rows: list[Sequence[Cell] | None] = []
-        self._marks: dict[tuple[int, int], str] = {}
-        self._row_marks: dict[int, str] = {}
-        self._column_marks: dict[int, str] = {}
+        self._content = GridContent()
         self._painter: CellPainter | None = None
         self.set_reactive(CellGrid.ramp, ramp)
         self.set_reactive(CellGrid.bottom_up, bottom_up)
@@ -151,9 +144,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
         rows: one label each, from row 0. columns: tokens, made legible here.
         """
-        self._row_labels, self._column_labels = list(rows), [legible(label) for label in columns]
-        self._rows = [None] * len(rows)
-        self._marks, self._row_marks, self._column_marks = {}, {}, {}
+        self._content = GridContent.unknown(rows, columns)
         self._lay_out()
         self.cursor = self.validate_cursor(self.cursor)
 
@@ -161,14 +152,15 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """The cells of one row, as many as there are columns; only that row is painted again."""
         if len(cells) != self.column_count:
             raise ValueError(f"row {row} has {len(cells)} cells for {self.column_count} columns")
-        before, self._rows[row] = self._rows[row], cells
+        rows = self._content.rows
+        before, rows[row] = rows[row], cells
         self._repaint_row(row, before)
 
     def set_rows(self, rows: Sequence[Sequence[Cell] | None]) -> None:
         """All rows at once, as when another metric was chosen; None for one not known yet."""
         if len(rows) != self.row_count:
             raise ValueError(f"{len(rows)} rows of cells for {self.row_count} row labels")
-        before, self._rows = self._rows, list(rows)
+        before, self._content.rows = self._content.rows, list(rows)
         for row, cells in enumerate(before):
             self._repaint_row(row, cells)
 
@@ -181,11 +173,11 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     ) -> None:
         """Another content in one step: what looks as it did is not painted again."""
         as_large = (len(rows), len(columns)) == (self.row_count, self.column_count)
-        if not as_large or list(rows) != self._row_labels:
+        if not as_large or list(rows) != self._content.row_labels:
             self.set_labels(rows, columns)
-            self._marks = dict(marks)
-        elif (labels := [legible(label) for label in columns]) != self._column_labels:
-            self._column_labels = labels
+            self._content.marks = dict(marks)
+        elif (labels := legible_labels(columns)) != self._content.column_labels:
+            self._content.column_labels = labels
             self.refresh(Region(0, 0, self.size.width, HEADER))
         self.set_rows(cells)
         self.set_marks(marks)
@@ -194,43 +186,41 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """The cells of a row that look other than they did."""
         if not self.is_attached or not self.places.window.area:
             return
-        painter, cells = self._the_painter(), self._rows[row]
+        painter = self._the_painter()
         layout, scroll = self.places, self.scroll_offset
         for column in layout.columns_in_view(scroll):
             was = UNKNOWN if before is None else before[column]
-            cell = UNKNOWN if cells is None else cells[column]
-            if painter.segments(was) != painter.segments(cell):
+            if painter.segments(was) != painter.segments(self._content.cell(row, column)):
                 self.refresh(layout.cell_region(row, column, scroll))
 
     def cell_at(self, row: int, column: int) -> Cell:
         """The cell; an unknown one where nothing arrived yet."""
-        cells = self._rows[row]
-        return UNKNOWN if cells is None else cells[column]
+        return self._content.cell(row, column)
 
     def set_marks(self, marks: Mapping[tuple[int, int], str]) -> None:
         """One-column signs in the lead column of cells, by (row, column)."""
-        before, self._marks = self._marks, dict(marks)
+        before, self._content.marks = self._content.marks, dict(marks)
         for row, column in before.keys() | marks.keys():
             if before.get((row, column)) != marks.get((row, column)):
                 self.refresh(self.places.cell_region(row, column, self.scroll_offset))
 
     def set_row_marks(self, marks: Mapping[int, str]) -> None:
         """One-column signs beside row labels, by row."""
-        self._row_marks = dict(marks)
+        self._content.row_marks = dict(marks)
         self.refresh()
 
     def set_column_marks(self, marks: Mapping[int, str]) -> None:
         """One-column signs beside column labels, by column."""
-        self._column_marks = dict(marks)
+        self._content.column_marks = dict(marks)
         self.refresh()
 
     @property
     def row_count(self) -> int:
-        return len(self._rows)
+        return len(self._content.rows)
 
     @property
     def column_count(self) -> int:
-        return len(self._column_labels)
+        return len(self._content.column_labels)
 
     @property
     def shown_rows(self) -> tuple[int, ...]:
@@ -253,7 +243,7 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     # Arranging
 
     def _lay_out(self) -> None:
-        gutter = gutter_for([*self._row_labels, self.corner])
+        gutter = gutter_for([*self._content.row_labels, self.corner])
         width, height = self.scrollable_content_region.size
         window = Size(max(0, width - gutter), max(0, height - HEADER))
         self.places = GridLayout(
@@ -338,54 +328,22 @@ class CellGrid(ScrollView, can_focus=True, inherit_bindings=False):
     # Painting
 
     def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
+        width, scroll = self.scrollable_content_region.width, self.scroll_offset
+        lines, shown, line = self._lines, self.places.shown, y - HEADER + self.scroll_offset.y
         if y < HEADER:
-            segments = self._header()
+            segments = lines.header(self.corner, self.cursor, scroll)
+        elif line < len(shown):
+            segments = lines.row(shown[line], self.cursor, self.has_focus, scroll)
         else:
-            line = y - HEADER + self.scroll_offset.y
-            shown = self.places.shown
-            segments = self._row(shown[line]) if line < len(shown) else []
+            segments = []
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 
-    def _header(self) -> list[Segment]:
-        layout, current = self.places, self.cursor[1]
-        plain, chosen = self._label_styles()
-        before, after = layout.hidden_columns(self.scroll_offset)
-        corner = " " + fit(self.corner, layout.gutter - 2) + ("‹" if before else " ")
-        segments = [Segment(corner, plain)]
-        for column in layout.columns_in_view(self.scroll_offset):
-            here = column == current
-            lead = self._column_marks.get(column, "▾" if here else " ")
-            text = lead + fit(self._column_labels[column], layout.cell_width - 1)
-            segments.append(Segment(text, chosen if here else plain))
-        if after:
-            cut = Strip(segments).crop(0, layout.gutter + layout.window.width - 1)
-            segments = [*cut, Segment("›", plain)]
-        return segments
-
-    def _row(self, row: int) -> list[Segment]:
-        painter, segments = self._the_painter(), [self._row_label(row)]
-        cells, marks = self._rows[row], self._marks
-        here = self.cursor[1] if row == self.cursor[0] else None
-        for column in self.places.columns_in_view(self.scroll_offset):
-            cell = UNKNOWN if cells is None else cells[column]
-            mark = marks.get((row, column), " ")
-            if column == here:
-                segments.append(painter.cursor(cell, mark, self.has_focus))
-            else:
-                segments += painter.segments(cell, mark)
-        return segments
-
-    def _row_label(self, row: int) -> Segment:
-        here = row == self.cursor[0]
-        plain, chosen = self._label_styles()
-        lead = self._row_marks.get(row, "▸" if here else " ")
-        room = self.places.gutter - 2
-        label = fit(self._row_labels[row], min(room, cell_len(self._row_labels[row])))
-        return Segment(f"{lead}{label.rjust(room)} ", chosen if here else plain)
-
-    def _label_styles(self) -> tuple[Style, Style]:
-        return (
+    @property
+    def _lines(self) -> GridLines:
+        return GridLines(
+            self._content,
+            self.places,
+            self._the_painter(),
             self.get_component_rich_style("cell-grid--label"),
             self.get_component_rich_style("cell-grid--label-current"),
         )
