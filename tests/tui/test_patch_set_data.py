@@ -43,8 +43,8 @@ def test_estimates_stand_beside_the_exact_values_of_the_best_cells(attributed):
 
 def test_where_estimates_and_truth_disagree_that_is_said(attributed):
     assert best.trust_line(attributed, "z").plain == (
-        "estimates against 2 patched cells: rank correlation 0.25, slope 0.57, largest miss 0.86; "
-        "they disagree: take activation patching here"
+        "the estimates disagree, take activation patching here; "
+        "2 cells patched too: rank correlation 0.25, slope 0.57, largest miss 0.86"
     )
     assert best.trust_line(attributed, "k").plain == ""
 

@@ -101,7 +101,7 @@ def test_an_estimate_stands_beside_the_exact_value_and_how_far_it_holds():
     figures = {"k_rank_correlation": 1.0, "k_slope": 0.8}
     lines = patching_summary(made.result(asks, arrays, figures=figures)).splitlines()
     trust = "rank correlation 1.00, slope 0.80, largest miss 0.25"
-    assert f"k: estimates against 2 patched cells: {trust}" in lines
+    assert f"k: 2 cells patched too: {trust}" in lines
     assert "map  block  at       estimate  patched" in lines
     assert "k        0  group 0   +0.5000  +0.4000" in lines
     assert "k        1  group 0   +0.1000" in lines

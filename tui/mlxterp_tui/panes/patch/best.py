@@ -101,7 +101,7 @@ def strip(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
 
 
 def trust_line(run: PatchRun, name: str) -> Content:
-    """How good the estimates of a map are, and a warning where they are not."""
+    """How good the estimates of a map are; first a warning where they are not."""
     found = trust(run, name)
     if found is None:
         return Content("")
@@ -109,11 +109,11 @@ def trust_line(run: PatchRun, name: str) -> Content:
         f"rank correlation {_figure(found.rank_correlation)}, slope {_figure(found.slope)}, "
         f"largest miss {_figure(found.miss)}"
     )
-    words = f"estimates against {found.cells} patched cells: {figures}"
+    words = f"{found.cells} cells patched too: {figures}"
     if not found.disagrees:
         return Content.styled(words, "$foreground-muted")
-    warning = "; they disagree: take activation patching here"
-    return Content.assemble((words, "$warning"), (warning, "$warning bold"))
+    warning = "the estimates disagree, take activation patching here; "
+    return Content.assemble((warning, "$warning bold"), (words, "$warning"))
 
 
 def digits(value: float, measure: str) -> str:
