@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
@@ -13,6 +12,7 @@ from mlxterp_tui.appearance import Appearance
 from mlxterp_tui.contract_words import checks, fitting
 from mlxterp_tui.exports.patching_figure import asked_words, differing_words, padding_words
 from mlxterp_tui.exports.patching_panels import LABEL, Panel, drawn_maps, panels, run_of
+from mlxterp_tui.exports.recording_console import recording_console
 from mlxterp_tui.folders import config_file
 from mlxterp_tui.panes.patch.run import PatchRun
 from mlxterp_tui.panes.patch.scale import MINUS
@@ -38,7 +38,6 @@ Line = list[Segment]
 
 def patching_svg(result: Result, columns: int, title: str) -> str:
     """So many columns of text wide; as many lines as it takes."""
-    from rich.console import Console
     from rich.segment import Segments
 
     run, look = run_of(result), Appearance(config_file().parent)
@@ -49,13 +48,7 @@ def patching_svg(result: Result, columns: int, title: str) -> str:
         *_foot(run, look.theme, columns),
     ]
     drawn = [segment for line in lines for segment in [*_fitted(line, columns), Segment.line()]]
-    console = Console(
-        record=True,
-        file=io.StringIO(),
-        width=columns,
-        force_terminal=True,
-        color_system="truecolor",
-    )
+    console = recording_console(columns)
     console.print(Segments(drawn), end="")
     short_title = fit(title, columns - TITLE_MARGIN).rstrip()
     return console.export_svg(title=short_title, theme=_terminal(look.theme))

@@ -4,12 +4,12 @@ neither."""
 from __future__ import annotations
 
 import asyncio
-import io
 from typing import NamedTuple
 
 from mlxterp_tui.exports.escaping import escaped
 from mlxterp_tui.exports.figure import figure
 from mlxterp_tui.exports.naming import title
+from mlxterp_tui.exports.recording_console import recording_console
 from mlxterp_tui.logbook import Stored
 
 
@@ -47,17 +47,10 @@ def keeping_spaces(drawing: str) -> str:
 
 def _of_text(stored: Stored, columns: int) -> str:
     """As many lines as it takes; longer ones are cut, as in a terminal."""
-    from rich.console import Console
     from rich.text import Text
 
     assert stored.result is not None
-    console = Console(
-        record=True,
-        file=io.StringIO(),
-        width=columns,
-        force_terminal=True,
-        color_system="truecolor",
-    )
+    console = recording_console(columns)
     # The line at the end keeps the last one's descenders inside the picture.
     text = Text(figure(stored.result) + "\n", no_wrap=True, overflow="ellipsis")
     console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
