@@ -295,6 +295,7 @@ class TestRowsOfAQuestion:
         asked = PatchQuestion(method="tracing")
         shown = prompts.shown(asked, PatchRun(), align(tokens, ()), (2, 3))
         assert in_words(shown).startswith("'Mary' stands at position 0 first")
+        assert shown.subject == (0, 1)  # where the noise is drawn, and goes
         assert in_words(prompts.shown(asked, PatchRun(), align(tokens, ()), (0, 1))) == ""
 
     def test_what_was_refused_is_said_whatever_else_is_the_matter(self):

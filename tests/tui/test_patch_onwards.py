@@ -67,6 +67,24 @@ def test_a_place_is_zeroed_in_the_clean_run():
     assert [edit.words for edit in there.edits.made] == ["blocks.2.resid_pre=zero@1"]
 
 
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        (
+            onwards.patched(run_of(), "z", At(1, 3)),
+            "blocks.1.attn.z[3]@1 … @3 from the other prompt; U takes them back",
+        ),
+        (
+            onwards.patched(run_of(), "resid_pre", At(2, 1)),
+            "blocks.2.resid_pre@1 from the other prompt; u takes it back",
+        ),
+        (onwards.zeroed(run_of(), "z", At(1, 3)), "blocks.1.attn.z[3]=zero; u takes it back"),
+    ],
+)
+def test_what_is_on_in_the_lens_is_said_in_a_line_however_many_positions_it_has(there, expected):
+    assert onwards.in_words(there.edits) == expected
+
+
 def test_a_key_value_head_leads_to_the_first_query_head_that_reads_it():
     assert onwards.query_head(run_of(), "k", At(0, 1)) == HEADS // GROUPS
     assert onwards.query_head(run_of(), "z", At(0, 1)) == 1

@@ -173,6 +173,14 @@ class TestFillingIn:
             assert pane_of(screen).run.known == known
             await screen.sees(f"cancelled: {known} of 1530 cells")
 
+    async def test_what_another_pane_asks_stops_it_too_and_that_is_said(self, opened):
+        async with opened() as screen:
+            await self.begin(screen)
+            pane = pane_of(screen)
+            await screen.press("1", "r")
+            await screen.until(lambda: pane.run.state == "cancelled", "the end")
+            assert pane.cost == f"cancelled: {pane.run.known} of 1530 cells"
+
     async def test_the_rest_fills_in(self, opened):
         async with opened() as screen:
             await self.begin(screen)

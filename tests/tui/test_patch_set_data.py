@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from mlxterp_engine.experiments import Step
 from mlxterp_tui.panes.patch import best, inspector, text
 from mlxterp_tui.panes.patch import cells as patch_cells
 from mlxterp_tui.panes.patch.maps import At
@@ -105,6 +106,14 @@ def test_a_set_shows_its_mean_its_spread_and_each_pair(pairs):
         "sd over 2 pairs of z · denoise · logit difference answer − wrong",
         "pair 2 of 2: z · denoise · logit difference answer − wrong",
     ]
+
+
+def test_before_the_end_it_is_said_how_many_pairs_the_mean_is_of(pairs):
+    parts = [made.STARTED, cells("z", (0,), (0,), (0.5,)), Step(1.5, 3, "pairs")]
+    run = PatchRun(pairs.request).with_parts(parts, made.CARD)
+    assert text.heading(run, "z").startswith("mean of 1 of 3 pairs of z · ")
+    run = run.with_parts([cells("z", (0,), (0,), (0.25,))], made.CARD).ended("cancelled")
+    assert text.heading(run, "z").startswith("mean of 2 of 3 pairs of z · ")
 
 
 def test_a_spread_has_no_sign_and_begins_at_zero(pairs):

@@ -45,6 +45,7 @@ class Runs:
         self._going: dict[str, Going] = {}
         self._in_background: set[str] = set()
         self._pane_job: Job | None = None
+        self._shown_by: Pane | None = None  # while that job is its own
         self._asked: set[Pane] = set()
 
     def run(self, pane: Pane, prompt: str) -> None:
@@ -110,14 +111,14 @@ class Runs:
             self._app.report(error)
 
     async def _ask(self, pane: Pane, prompt: str) -> None:
-        await self._stop_older()
+        await self._stop_older(pane)
         request = await pane.asked(prompt, self._app.setting)
         if request is not None:
             recording = Recording(hypothesis=self._app.hypothesis)
             await self.answer(request, pane, recording)
 
     async def _preview(self, pane: Pane, prompt: str) -> None:
-        await self._stop_older()
+        await self._stop_older(pane)
         try:
             request = pane.request(prompt, self._app.setting)
             if request is None or not await self._app.live.affords(request):
@@ -137,7 +138,7 @@ class Runs:
         """Run a request, in a pane if it has one; its number in the log, None if it has none."""
         app = self._app
         name = str(request.__struct_config__.tag)
-        await self._stop_older()
+        await self._stop_older(pane)
         if pane is None:
             job = await self._submitted(request, recording)
             await self._follow(job, name, lambda parts: None)
@@ -210,7 +211,9 @@ class Runs:
         self, pane: Pane, asked: Awaitable[Job], name: str, quiet: bool = False
     ) -> None:
         """Give the pane what comes of a job, however it ends. quiet: a preview."""
+        self._shown_by = pane
         outcome = await self._given(pane, self._taken(pane, asked, quiet), name, quiet)
+        self._shown_by = None
         pane.finish(cast(Result, outcome))
         self._app.keep_session()
 
@@ -271,7 +274,10 @@ class Runs:
         self._going[job_id] = going
         self._app.show_run()
 
-    async def _stop_older(self) -> None:
+    async def _stop_older(self, asking: Pane | None) -> None:
+        """A pane whose run is stopped for another's is told; its own next run replaces it."""
         if self._pane_job is not None and not self._pane_job.ended:
             await self._app.session.cancel(self._pane_job.id)
-        self._pane_job = None
+            if self._shown_by not in (None, asking):
+                self._shown_by.end("cancelled", "")
+        self._pane_job = self._shown_by = None

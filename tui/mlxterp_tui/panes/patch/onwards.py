@@ -44,6 +44,14 @@ def patches(run: PatchRun, name: str, at: At) -> list[str]:
     return [f"{place}@{each}" for each in range(run.first, len(run.clean))]
 
 
+def in_words(edits: Edits) -> str:
+    """`blocks.9.attn.z[4]@3 … @13 from the other prompt; U takes them back`."""
+    (first, *_), last = edits.made, edits.made[-1]
+    many = f" … @{last.words.rpartition('@')[2]}" if last is not first else ""
+    source = " from the other prompt" if first.prompt else ""
+    return f"{first.words}{many}{source}; {'U takes them' if many else 'u takes it'} back"
+
+
 def site(run: PatchRun, name: str, at: At) -> str:
     """Without its position: `blocks.9.attn.z[4]`."""
     map_of(run, name)

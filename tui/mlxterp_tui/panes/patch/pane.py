@@ -60,6 +60,8 @@ class PatchPane(PatchRuns, can_focus=True):
     @tells_errors
     def action_step(self, step: int) -> None:
         """Through the mean, its spread, and each pair or draw."""
+        if self.run.is_set and self.run.result is None:
+            raise BadInput("each pair or fact can be looked at once all of the set are done")
         if not self.run.members(self.view.name):
             raise BadInput("this map is of one pair; :pairs ioi 20 patches a set of them")
         self.body.show(self.run, self.view.stepped(self.run, step))
@@ -302,7 +304,7 @@ class PatchPane(PatchRuns, can_focus=True):
         lens = main.pane
         lens.question = lens.question.edited(there.edits).following(answer)  # type: ignore[attr-defined]
         await self._place(there.prompt, there.second)
-        self.app.tell(f"in the lens: {there.edits}; u takes it back, 2 comes back here")
+        self.app.tell(f"in the lens: {onwards.in_words(there.edits)}, 2 comes back here")
         main.ask_prompt()
 
     def on_show(self) -> None:

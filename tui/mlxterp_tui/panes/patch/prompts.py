@@ -11,7 +11,7 @@ from mlxterp_tui.panes.patch import text
 from mlxterp_tui.panes.patch.aligned_text import Aligned, Answered, figure, under_noise
 from mlxterp_tui.panes.patch.question import TRACING, PatchQuestion
 from mlxterp_tui.panes.patch.run import PatchRun
-from mlxterp_tui.panes.patch.subject import span_of
+from mlxterp_tui.panes.patch.subject import span_of, text_at
 from mlxterp_tui.token_text import quoted
 
 FIGURES = {"logit-diff": "LD", "prob": "p", "kl": "KL"}
@@ -38,7 +38,8 @@ def shown(
         says = ""  # what the rows say of it names the keys that help
     answers = _answers(question, run, alignment)
     if question.method == TRACING:
-        aligned = under_noise(alignment.clean, marked, noise_in_words(question))
+        noised = _as_traced(alignment, marked)
+        aligned = under_noise(alignment.clean, noised, noise_in_words(question))
         return replace(aligned, answers=answers, says=says, note=note)
     return Aligned(alignment, marked, answers, says=says, note=note, by_spans=by_spans)
 
@@ -99,15 +100,20 @@ def _figures(metric: str, run: PatchRun) -> tuple[str, str]:
     return figure(name, run.ends.clean), figure(name, run.ends.corrupt)
 
 
+def _as_traced(alignment: Alignment, marked: Span | None) -> Span | None:
+    """Where causal tracing puts its noise: on the marked words, as they first stand there."""
+    return marked and (span_of(alignment.clean, text_at(alignment.clean, marked)) or marked)
+
+
 def _elsewhere(question: PatchQuestion, alignment: Alignment, marked: Span | None) -> str:
     """Causal tracing finds its subject by text: why that may not be what was marked."""
     if question.method != TRACING or marked is None:
         return ""
-    words = "".join(alignment.clean[slice(*marked)]).strip()
-    first = span_of(alignment.clean, words)
+    first = _as_traced(alignment, marked)
     if first is None or first == marked:
         return ""
+    words = quoted(text_at(alignment.clean, marked))
     return (
-        f"{quoted(words)} stands at position {first[0]} first, and causal tracing takes that "
+        f"{words} stands at position {first[0]} first, and causal tracing takes that "
         "place; mark more words, so that there is one such place."
     )

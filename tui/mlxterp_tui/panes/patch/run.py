@@ -47,7 +47,8 @@ class PatchRun:
     """clean, corrupt: tokens; of causal tracing both are the one prompt's. maps: by name, in the
     order asked for. partners: which position of corrupt corresponds to one of clean, where that is
     not the same one. first: the position where the prompts begin to differ. resumed: cells that a
-    stopped run of the same request had computed.
+    stopped run of the same request had computed. told: of a set, how many of its pairs or facts
+    each map is the mean of, while they come.
 
     recorded_as: its number in the log.
     """
@@ -63,6 +64,7 @@ class PatchRun:
     first: int = 0
     resumed: int = 0
     maps: Mapping[str, PatchMap] = field(default_factory=dict)
+    told: Mapping[str, int] = field(default_factory=dict)
     progress: Step | None = None
     result: Result | None = None
     reason: str = ""
@@ -122,7 +124,9 @@ class PatchRun:
         return replace(run, maps=maps)
 
     def with_cells(self, part: PatchCells) -> PatchRun:
-        return replace(self, maps={**self.maps, **reading.with_part(self.maps, self.frame, part)})
+        maps = {**self.maps, **reading.with_part(self.maps, self.frame, part)}
+        told = {**self.told, part.site: self.told.get(part.site, 0) + 1} if self.is_set else {}
+        return replace(self, maps=maps, told=told)
 
     def finished(self, result: Result) -> PatchRun:
         """The result's arrays take the place of what was told on the way."""

@@ -325,7 +325,8 @@ class PatchRuns(Pane):
         run = self.run
         if run.result is not None:
             return f"{run.total} cells · {seconds(run.result.meta.elapsed_s)}"
-        known = f"{run.known} of {run.total} cells"
+        cells = f"{run.known} of {run.total} cells"
+        known = text.come(run, self.view.name) if run.is_set else cells
         return f"{run.state}: {known}" if run.state in ("cancelled", "failed") else ""
 
     @property

@@ -36,13 +36,22 @@ def heading(run: PatchRun, name: str, of: Of = "mean") -> str:
 
 
 def which(run: PatchRun, name: str, of: Of) -> str:
-    """`mean of 20 pairs of `, `sd over 20 pairs of `, `pair 3 of 20, `; nothing of one pair."""
+    """`mean of 20 pairs of `, `sd over 20 pairs of `, `pair 3 of 20: `; nothing of one pair.
+    Before the end: `mean of 2 of 20 pairs of `."""
     many, noun = run.members(name), member_word(run)
+    if run.result is None and name in run.told:
+        return f"mean of {come(run, name)} of "
     if of == "sd":
         return f"sd over {many} {noun}s of "
     if isinstance(of, int):
         return f"{noun} {of + 1} of {many}: "
     return f"mean of {many} {noun}s of " if many > 1 and run.is_set else ""
+
+
+def come(run: PatchRun, name: str) -> str:
+    """`2 of 20 pairs`: those that the mean is of before the end."""
+    total = f" of {run.progress.total:.0f}" if run.progress is not None else ""
+    return f"{run.told.get(name, 0)}{total} {member_word(run)}s"
 
 
 def member_word(run: PatchRun) -> str:
