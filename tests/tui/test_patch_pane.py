@@ -269,6 +269,15 @@ class TestKeeping:
             assert screen.app.main.prompt.text == CAT.clean
             assert pane_of(screen).run.state == "done"
 
+    async def test_u_goes_back_to_a_run_that_has_its_number(self, on_tiny, log):
+        async with on_tiny(log=log) as screen:
+            await with_example(screen)
+            number = pane_of(screen).recorded_as
+            await screen.press("d")
+            await done(screen, 2)
+            await screen.press("u")
+            assert pane_of(screen).recorded_as == number is not None
+
     async def test_a_job_is_shown_from_the_list_of_jobs(self, on_tiny, log):
         async with on_tiny(log=log) as screen:
             await with_example(screen)

@@ -254,12 +254,12 @@ class PatchRuns(Pane):
             self._take(self._next)
 
     def finish(self, result: Result) -> None:
-        self._take(self._next.finished(result))
+        self._take(self._numbered(self._next.finished(result)))
 
     def end(self, state: Ended, reason: str) -> None:
         """What is on screen is what is asked from now on, where the new run came to nothing."""
         if self._next.known:
-            self._take(self._next.ended(state, reason))
+            self._take(self._numbered(self._next.ended(state, reason)))
         elif self.run.running:
             self._take(self.run.ended(state, reason))
         else:
@@ -288,6 +288,10 @@ class PatchRuns(Pane):
             view, self.wanted_map = view.on_map(self.wanted_map), ""
         self._put(run, view if view.name in run.names else view.for_run(run))
 
+    def _numbered(self, run: PatchRun) -> PatchRun:
+        """With its number in the log, which the pane has for the run in front alone."""
+        return replace(run, recorded_as=self.recorded_as)
+
     def _put(self, run: PatchRun, view: PatchView) -> None:
         self._next = run
         self.add_class("-filled")
@@ -300,8 +304,7 @@ class PatchRuns(Pane):
     def _keep(self) -> None:
         """For `u`: the run that gives way, if there is anything in it."""
         if self.run.known:
-            kept = replace(self.run, recorded_as=self.recorded_as)
-            before = kept, self._asked_by, self.view
+            before = self.run, self._asked_by, self.view
             self._before = [*self._before, before][-MOST_KEPT:]
 
     def back(self) -> None:
