@@ -12,7 +12,6 @@ from mlxterp_themes.ramp import Ramp, parse_ramps
 from mlxterp_themes.theme import Theme, parse_theme
 
 DEFAULT_THEME = "dark"
-DEFAULT_RAMP = "inferno"
 
 _OWN = Path(__file__).parent / "data"
 

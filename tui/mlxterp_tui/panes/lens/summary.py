@@ -85,10 +85,6 @@ def by_position(run: LensRun, figure: Figure) -> list[Mean]:
     return [of_position(run, pos, figure) for pos in range(run.positions)]
 
 
-def known_layers(run: LensRun) -> int:
-    return len(run.rows)
-
-
 def failed_cells(means: Iterable[Sequence[Mean]]) -> int:
     return sum(found.failed for row in means for found in row)
 

@@ -1,4 +1,4 @@
-"""The largest cells of a map, or of all maps, with their exact values. Pure."""
+"""The largest cells of a map, with their exact values. Pure."""
 
 from __future__ import annotations
 
@@ -45,13 +45,6 @@ def best_cells(run: PatchRun, name: str, of: Of = "mean", count: int = TEN) -> l
     ]
 
 
-def best_of_all(run: PatchRun, count: int = TEN) -> list[Best]:
-    """Of all maps, which have one unit."""
-    every = [best for name in run.names for best in best_cells(run, name, count=count)]
-    every.sort(key=lambda best: -size(run, run.maps[best.name], best.value))
-    return every[:count]
-
-
 def size(run: PatchRun, found: PatchMap, value: float, of: Of = "mean") -> float:
     """How much a cell does: the size of its effect; of a probability, what was won over noise."""
     ends = run.ends_of(of)
@@ -68,7 +61,7 @@ def table(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
     if not best:
         return Content.styled("no cell is known yet", "$foreground-muted")
     estimated = any(one.exact is not None for one in best)
-    places = [_place(run, one, best) for one in best]
+    places = [brief_place(run, one.name, one.at) for one in best]
     if estimated:  # two values stand beside it
         places = [_cut(place.removeprefix("block ")) for place in places]
     title = f"{len(best)} largest" if len(best) > 1 else "largest"
@@ -92,7 +85,7 @@ def strip(run: PatchRun, best: list[Best], cursor: At | None = None, name: str =
     """The same in one line."""
     pieces = [
         Content.assemble(
-            (_place(run, one, best), _style(one, cursor, name)),
+            (brief_place(run, one.name, one.at), _style(one, cursor, name)),
             (f" {digits(one.value, one.measure)}", "$foreground-muted"),
         )
         for one in best
@@ -123,12 +116,6 @@ def digits(value: float, measure: str) -> str:
     if measure not in ("effect", "gain"):
         return f"{value:.4f}"
     return f"{value:+.4f}".replace("-", MINUS)
-
-
-def _place(run: PatchRun, one: Best, best: list[Best]) -> str:
-    """With the map's name where they are of several."""
-    place = brief_place(run, one.name, one.at)
-    return place if len({each.name for each in best}) == 1 else f"{one.name}: {place}"
 
 
 def _cut(place: str) -> str:

@@ -12,8 +12,6 @@ from mlxterp_tui.widgets.token_text import legible
 
 from textual.content import Content
 
-MARK = 9  # columns of what stands before a line
-
 
 def source(run: PatchscopeRun) -> Content:
     """The state, with the exact site and token."""

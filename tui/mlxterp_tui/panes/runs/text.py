@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -336,7 +336,3 @@ def _row(name: str, value: str) -> Content:
 
 def _lines(rows: Sequence[Content]) -> Content:
     return Content("\n").join(rows)
-
-
-def ids_in_words(runs: Collection[int]) -> str:
-    return ", ".join(f"run {run}" for run in runs)
