@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import cast
 
 from mlxterp_engine.experiments import BadInput, LogitLens, Result
@@ -31,8 +32,13 @@ async def answered(
 
 
 async def likeliest(session: Session, prompt: str, setting: Setting) -> str:
-    """The token with the largest logit at the prompt's last position."""
+    """The token with the largest logit at the prompt's last position. Stopped where it is not
+    waited for any more: of a long prompt this takes a while."""
     asked = LogitLens(prompt=prompt, top_k=1, **setting.request_fields())  # type: ignore[arg-type]
     job = await session.glance(asked)
-    result = cast(Result, await session.follow(job, lambda parts: None))
+    try:
+        result = cast(Result, await session.follow(job, lambda parts: None))
+    except asyncio.CancelledError:
+        await session.cancel(job.id)
+        raise
     return result.strings["top_tokens"][-1][-1][0]

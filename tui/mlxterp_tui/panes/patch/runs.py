@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LOOKS = 0.1
 LONG = 20.0  # seconds; what takes longer is run when it is asked for a second time
+SECONDS_OF_PATIENCE = 1.0  # with the model's own answers, until it is said that they are waited for
+ASKING = "The model is asked what it says after each prompt; :answers names two tokens instead."
 MOST_KEPT = 20  # runs that `u` goes back through
 
 
@@ -194,7 +196,7 @@ class PatchRuns(Pane):
             await self._model_open()
             await self.read_anew(prompt, setting)
             pair = prompt, self.second_prompt
-            question = await answered(self.app.session, self.question, pair, setting)
+            question = await self._answered(pair, setting)
             request = self._with_subject(question).request(*pair, setting)
             price = await self.app.session.estimate(request)
         except BadInput as error:
@@ -209,6 +211,14 @@ class PatchRuns(Pane):
             return None
         self._offered, self._sent = None, request
         return request
+
+    async def _answered(self, pair: tuple[str, str | None], setting: Setting) -> PatchQuestion:
+        """With the model's own answers where none are named: of long prompts not at once."""
+        late = self.set_timer(SECONDS_OF_PATIENCE, lambda: self._refuse(ASKING))
+        try:
+            return await answered(self.app.session, self.question, pair, setting)
+        finally:
+            late.stop()
 
     async def _model_open(self) -> None:
         """What is asked while the app starts waits for the model."""
