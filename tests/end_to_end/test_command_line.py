@@ -200,6 +200,7 @@ def test_on_a_terminal_progress_is_a_bar(stand_in, tmp_path):
         (("run", "logit-lense"), "there is no experiment 'logit-lense'; there are: logit-lens"),
         (("run", "logit-lens"), "--prompt is missing"),
         (("run", "logit-lens", "--prompt", ""), "prompt is empty; give some text"),
+        (("run", "logit-lens", "--prompt", "a\udcff"), "holds an invalid character at 1"),
         (glass("--top-k", "many"), "--top-k: 'many' is no whole number"),
         (glass("--top-k", "0"), "top_k is 0; give a whole number from 1 to 50"),
         (glass("--bos", "maybe"), "--bos: 'maybe' is not known; give one of auto, on, off"),

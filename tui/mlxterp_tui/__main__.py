@@ -34,6 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; its exit status. Errors are one line on standard error."""
     words = sys.argv[1:] if words is None else list(words)
     try:
+        _check_text(words)
         return _run(words)
     except EngineError as error:
         print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
@@ -44,6 +45,17 @@ def main(words: Sequence[str] | None = None) -> int:
         # Whoever read us has gone; what is still buffered must not fail at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """The engine, the log and files hold UTF-8; a shell hands over any bytes."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(
+                f"{word!a} holds an invalid character at {error.start}; give valid UTF-8"
+            ) from None
 
 
 def _run(words: Sequence[str]) -> int:

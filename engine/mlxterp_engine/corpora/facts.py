@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -48,7 +49,7 @@ def read_facts(name: str) -> Facts:
     BadInput names the file and the fact that is wrong. An answer gets a space in front, unless it
     has one or the prompt ends with one.
     """
-    return _known() if name == KNOWN else _read(Path(name))
+    return _known() if name == KNOWN else _read(Path(os.path.expanduser(name)))
 
 
 @cache
@@ -65,7 +66,7 @@ def _read(path: Path) -> Facts:
 
 def _text(path: Path) -> str:
     try:
-        return path.expanduser().read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise BadInput(
@@ -75,7 +76,7 @@ def _text(path: Path) -> str:
 
 def _objects(path: Path, text: str) -> tuple[Sequence[Any], str]:
     """The facts as they stand in the file, and the file's own word on where they come from."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     whole = _json(path, text) if path.suffix != ".jsonl" else [_json(path, one) for one in lines]
     source = str(path)
     if isinstance(whole, dict) and "facts" in whole:
@@ -89,7 +90,7 @@ def _objects(path: Path, text: str) -> tuple[Sequence[Any], str]:
 def _json(path: Path, text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is no JSON ({error}); give a list of such as {EXAMPLE}") from None
 
 

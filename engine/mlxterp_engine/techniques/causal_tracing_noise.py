@@ -8,10 +8,11 @@ model scales it.
 
 from __future__ import annotations
 
-import zipfile
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlxterp_engine.array_files import UNREADABLE
 from mlxterp_engine.backend import as_numpy
 from mlxterp_engine.experiments import BadInput
 from mlxterp_engine.interpretable import InterpretableModel
@@ -61,7 +62,7 @@ def standard_noise(seed: int, samples: int, tokens: int, width: int) -> np.ndarr
 
 def read_noise(path: str, tokens: int, width: int, samples: int | None) -> np.ndarray:
     """The file's noise [sample, token, d_model]. samples: how many were asked for, if any."""
-    noise = _array(Path(path).expanduser())
+    noise = _array(Path(os.path.expanduser(path)))
     if noise.ndim != 3 or noise.shape[1:] != (tokens, width) or not len(noise):
         raise BadInput(
             f"the noise of {path} is {list(noise.shape)}; for this subject and model it has to be "
@@ -71,9 +72,15 @@ def read_noise(path: str, tokens: int, width: int, samples: int | None) -> np.nd
         raise BadInput(
             f"samples is {samples} and {path} holds noise of {len(noise)}; leave samples out"
         )
+    if noise.dtype.kind not in "biuf":
+        raise BadInput(f"the noise of {path} is {noise.dtype}; it has to be real numbers")
+    with np.errstate(over="ignore"):
+        noise = noise.astype(np.float32)
     if not np.isfinite(noise).all():
-        raise BadInput(f"the noise of {path} holds values that are not finite; write it again")
-    return noise.astype(np.float32)
+        raise BadInput(
+            f"the noise of {path} holds values that are not finite in float32; write it again"
+        )
+    return noise
 
 
 def _array(path: Path) -> np.ndarray:
@@ -83,11 +90,13 @@ def _array(path: Path) -> np.ndarray:
             raise ValueError("a single array")
         with arrays:
             if "noise" not in arrays:
-                raise BadInput(f"{path} holds {', '.join(arrays)}; an array 'noise' is needed")
+                raise BadInput(
+                    f"{path} holds {', '.join(arrays) or 'nothing'}; an array 'noise' is needed"
+                )
             return np.asarray(arrays["noise"])
     except BadInput:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise BadInput(
             f"{path} is no .npz file ({error}); write one with numpy.savez(path, noise=noise)"
         ) from None

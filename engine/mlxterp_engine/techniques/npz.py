@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
+from mlxterp_engine.array_files import UNREADABLE
 from mlxterp_engine.experiments import Array, BadInput, Meta, Result
 from mlxterp_engine.runlog.npz import save_npz
 from mlxterp_engine.whole_files import put_in_place
@@ -31,7 +31,7 @@ def read_npz(path: str | Path) -> tuple[Meta, dict[str, np.ndarray]]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file}
             meta = msgspec.json.decode(str(arrays.pop("meta")), type=Meta)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise BadInput(
             f"{path} is not a result of mlxterp-tui ({error}); give a file written with --out"
         ) from None

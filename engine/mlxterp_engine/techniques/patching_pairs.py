@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ IOI = "ioi"
 def pairs_of(model: InterpretableModel, request: PairRequest) -> list[Pair]:
     """The pairs as the model reads them. BadInput names the line or the pair that is wrong."""
     assert request.pairs is not None
-    texts = _made(model, request) if request.pairs == IOI else read_pairs(Path(request.pairs))
+    if request.pairs == IOI:
+        texts = _made(model, request)
+    else:
+        texts = read_pairs(Path(os.path.expanduser(request.pairs)))
     pairs = []
     for number, text in enumerate(texts[: request.count], start=1):
         try:
@@ -54,7 +58,7 @@ def check_alike(pairs: Sequence[Pair], asked: Asked) -> None:
 def read_pairs(path: Path) -> list[PromptPair]:
     """One JSON object a line: clean, corrupt, and answer and wrong where the metric needs them."""
     try:
-        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise BadInput(f"{path} can't be read ({reason}); give a .jsonl file, or ioi") from None
@@ -69,7 +73,7 @@ def _read(path: Path, number: int, line: str) -> PromptPair:
     try:
         found: Any = json.loads(line)
         return msgspec.convert(found, PromptPair)
-    except (json.JSONDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise BadInput(f"line {number} of {path} is no pair ({error}); give {example}") from None
 
 

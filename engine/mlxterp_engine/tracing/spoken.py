@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from mlxterp_engine.array_files import UNREADABLE
 from mlxterp_engine.experiments.errors import BadInput
 from mlxterp_engine.tracing.interventions import (
     Edit,
@@ -195,7 +195,7 @@ def _vector(file: str, text: str) -> mx.array:
             vector = arrays["vector"].astype(np.float32)
     except BadInput:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise BadInput(
             f"{path} in {text!r} is no .npz file ({error}); write one with "
             "numpy.savez(path, vector=v)"

@@ -78,6 +78,8 @@ def test_an_answer_gets_the_space_that_it_lacks(tmp_path, prompt, answer, behind
         ('[{"prompt": "a b", "subject": "a"}]', "fact 1 of .* has no answer"),
         ('[{"prompt": "", "subject": "a", "answer": "c"}]', "fact 1 of .* has no prompt"),
         ("[", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("9" * 5_000, "is no JSON"),
     ],
 )
 def test_what_is_no_set_of_facts_is_refused_with_an_example(tmp_path, text, said):
@@ -95,6 +97,8 @@ def test_a_broken_line_and_a_file_that_is_not_there_are_refused(tmp_path):
         read_facts(str(path))
     with pytest.raises(BadInput, match="No such file"):
         read_facts(str(tmp_path / "none.json"))
+    with pytest.raises(BadInput, match="can't be read"):
+        read_facts("~nobody-of-that-name/facts.json")
     (tmp_path / "pictures.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="no UTF-8"):
         read_facts(str(tmp_path / "pictures.json"))

@@ -274,6 +274,9 @@ def test_what_cannot_be_traced_is_refused_with_the_way_out(tiny, fields, words):
         ({"noise": np.zeros((0, 3, 128))}, "has to be"),
         ({"other": np.zeros(3)}, "an array 'noise' is needed"),
         ({"noise": np.full((2, 3, 128), np.nan)}, "not finite"),
+        ({"noise": np.full((2, 3, 128), 1e300)}, "not finite in float32"),
+        ({"noise": np.full((2, 3, 128), "loud")}, "has to be real numbers"),
+        ({"noise": np.full((2, 3, 128), 1j)}, "has to be real numbers"),
         ({"noise": np.zeros((3, 3, 128))}, "samples is 2 and .* holds noise of 3"),
     ],
 )
@@ -281,6 +284,15 @@ def test_a_noise_file_of_another_shape_is_refused(tiny, tmp_path, arrays, words)
     np.savez(tmp_path / "noise.npz", **arrays)
     with pytest.raises(BadInput, match=words):
         run(request(noise_file=str(tmp_path / "noise.npz")), tiny, log=False)
+
+
+def test_a_noise_file_whose_compressed_bytes_are_broken_is_refused(tiny, tmp_path):
+    path = tmp_path / "noise.npz"
+    np.savez_compressed(path, noise=np.random.default_rng(0).normal(size=(2, 3, 128)))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500] + b"\xff" * 200 + whole[700:])
+    with pytest.raises(BadInput, match=r"is no \.npz file"):
+        run(request(noise_file=str(path)), tiny, log=False)
 
 
 def test_a_noise_file_says_how_many_draws_there_are(tiny, noise_file):

@@ -12,7 +12,7 @@ from mlxterp_engine.experiments import (
 from mlxterp_engine.experiments.result import Contract
 from mlxterp_engine.running import run
 from mlxterp_engine.techniques.execute import price
-from mlxterp_engine.techniques.patching_pairs import summed_up, worst
+from mlxterp_engine.techniques.patching_pairs import read_pairs, summed_up, worst
 
 import numpy as np
 import pytest
@@ -96,6 +96,8 @@ def test_the_worst_contract_speaks_for_all():
             [PAIRS[0], {**PAIRS[0], "clean": "The cat sat on", "corrupt": "The bat sat on"}],
             "pair 1 has 5 tokens and pair 2 has 6.*take sites by head",
         ),
+        (["[" * 100_000], "line 1 of .* is no pair"),
+        (['{"clean": ' + "9" * 5_000 + "}"], "line 1 of .* is no pair"),
         ([PAIRS[0] | {"answer": "zebra!"}], "pair 1 of .*answer 'zebra!' is"),
     ],
 )
@@ -104,9 +106,18 @@ def test_a_wrong_line_is_named(tiny, file, lines, words):
         run(request(file(*lines)), tiny, log=False)
 
 
-def test_a_missing_file_is_refused(tiny, tmp_path):
+@pytest.mark.parametrize("path", ["none.jsonl", "~nobody-of-that-name/pairs.jsonl"])
+def test_a_missing_file_is_refused(tiny, tmp_path, path):
     with pytest.raises(BadInput, match="can't be read"):
-        run(request(str(tmp_path / "none.jsonl")), tiny, log=False)
+        run(request(str(tmp_path / path) if path[0] != "~" else path), tiny, log=False)
+
+
+def test_only_a_newline_ends_a_pair(tmp_path):
+    """JSON may hold the line separators of other alphabets as they are."""
+    pair = PAIRS[0] | {"clean": "The cat\u2028sat\x85"}
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(pair, ensure_ascii=False) + "\r\n", encoding="utf-8", newline="")
+    assert [found.clean for found in read_pairs(path)] == [pair["clean"]]
 
 
 def estimate(**fields):
