@@ -10,7 +10,7 @@ from mlxterp_tui.setting import Setting
 import pytest
 
 
-def test_a_request_and_its_question_say_the_same(self):
+def test_a_request_and_its_question_say_the_same():
     question = PatchQuestion(answer=" a", wrong=" b", direction="noise").with_options(
         sites=["z"], by_position=True, layers=[3]
     )
@@ -18,13 +18,13 @@ def test_a_request_and_its_question_say_the_same(self):
     assert question_of(request) == question
 
 
-def test_what_is_set_of_one_method_stays_with_it(self):
+def test_what_is_set_of_one_method_stays_with_it():
     question = PatchQuestion().with_options(sites=["z"]).by("attribution")
     assert question.own_options == {}
     assert question.by("activation").own_options == {"sites": ["z"]}
 
 
-def test_without_a_corrupt_prompt_the_ways_to_one_are_named(self):
+def test_without_a_corrupt_prompt_the_ways_to_one_are_named():
     with pytest.raises(BadInput, match=r"o opens one .* b proposes other words"):
         PatchQuestion().request("x", None, Setting())
 
@@ -39,11 +39,11 @@ def test_without_a_corrupt_prompt_the_ways_to_one_are_named(self):
         ("auto", (None, None)),
     ],
 )
-def test_answers_in_words(self, words, expected):
+def test_answers_in_words(words, expected):
     assert answers_from(words) == expected
 
 
 @pytest.mark.parametrize("words", ['" Mary', "a b c", '"" b'])
-def test_other_words_are_refused(self, words):
+def test_other_words_are_refused(words):
     with pytest.raises(BadInput):
         answers_from(words)
