@@ -131,9 +131,9 @@ def test_what_is_typed_in_one_burst_all_arrives_where_it_belongs(terminal):
     screen.sees("KL(final ‖ row), nats")
     screen.type("iThe capital of Italy is\r")
     screen.sees("' Rome'")
-    screen.type("i\x1b2")  # Escape and 2, not Alt with 2, which would put ™ into the prompt
+    screen.type("i\x1b3")  # Escape and 3, not Alt with 3, which would put £ into the prompt
     screen.sees("engine log")
-    assert "™" not in screen.text
+    assert "£" not in screen.text
 
 
 def test_where_nothing_can_be_fetched_it_opens_on_the_tiny_model_and_says_so(

@@ -57,12 +57,16 @@ class Terminal:
             if select.select([self.fd], [], [], 1.0)[0]:
                 received += os.read(self.fd, 1 << 16)
 
+    def send(self, key: str) -> None:
+        """Press it, and read nothing."""
+        os.write(self.fd, key.encode())
+
     def press(self, key: str, patience: float = 10.0, quiet: float = 0.1) -> tuple[int, float]:
         """Bytes and milliseconds that a key costs, until `quiet` seconds bring no more.
 
         patience: how long to wait for the first byte.
         """
-        os.write(self.fd, key.encode())
+        self.send(key)
         received, seconds = self.read_until_quiet(quiet, first=patience)
         return len(received), seconds * 1000
 

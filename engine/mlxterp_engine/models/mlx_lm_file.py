@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from types import ModuleType
 from typing import Any
@@ -41,6 +42,8 @@ def _unstarted() -> ModuleType:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None:
         raise BadInput("mlx-lm is not installed; python -m pip install mlx-lm")
+    # As the start that is put off does: transformers would say that there is no PyTorch.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     module = importlib.util.module_from_spec(spec)
     module.__class__ = _Unstarted
     return module

@@ -59,7 +59,10 @@ def rounded_up(value: float) -> float:
 
 
 def in_cell(value: float, measure: str) -> str:
-    """In four columns: its sign and two digits; a probability without a sign, three digits."""
+    """In four columns: its sign and two digits; a probability without a sign, three digits.
+
+    What rounds to nothing has no sign, so that signs stand where there is something; 0 is exact.
+    """
     if measure == "probability":
         return probability(value)
     if measure == "count":
@@ -70,6 +73,8 @@ def in_cell(value: float, measure: str) -> str:
         return "0"
     size = abs(value)
     text = f"{size:.3f}".removeprefix("0") if measure == "gain" else _digits(size)
+    if not float(text):
+        return f" {text}"
     return f"{MINUS if value < 0 else '+'}{text}"
 
 
