@@ -120,7 +120,7 @@ def test_what_was_known_stays_when_a_run_is_stopped():
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.583, "+.58"), (-0.126, "−.13"), (0.0, "0"), (0.001, " .00"), (1.0, "+1.0"),
+    [(0.583, "+.58"), (-0.126, "−.13"), (0.0, "0"), (0.001, ".00"), (1.0, "+1.0"),
      (-0.996, "−1.0"), (9.96, "+10"), (-123.4, "−123")],
 )  # fmt: skip
 def test_an_effect_is_a_sign_and_two_digits(value, shown):
@@ -136,7 +136,7 @@ def test_a_probability_has_three_digits(value, shown):
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0871, "+.087"), (-0.0004, " .000"), (0.0, "0"), (1.0, "+1.000")]
+    ("value", "shown"), [(0.0871, "+.087"), (-0.0004, ".000"), (0.0, "0"), (1.0, "+1.000")]
 )
 def test_what_is_won_over_noise_has_a_sign_and_three_digits(value, shown):
     assert in_cell(value, "gain") == shown

@@ -74,7 +74,7 @@ def in_cell(value: float, measure: str) -> str:
     size = abs(value)
     text = f"{size:.3f}".removeprefix("0") if measure == "gain" else _digits(size)
     if not float(text):
-        return f" {text}"
+        return text
     return f"{MINUS if value < 0 else '+'}{text}"
 
 
