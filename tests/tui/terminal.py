@@ -77,6 +77,7 @@ class Terminal:
 
 
 def clean(environ) -> dict[str, str]:
-    left_out = ("NO_COLOR", "COLORTERM", "TEXTUAL_COLOR_SYSTEM", "LC_ALL")
+    # COLUMNS and LINES, which pytest-xdist sets, would win over the terminal's own size.
+    left_out = ("NO_COLOR", "COLORTERM", "TEXTUAL_COLOR_SYSTEM", "LC_ALL", "COLUMNS", "LINES")
     kept = {name: value for name, value in environ.items() if name not in left_out}
     return kept | {"LANG": "C.UTF-8"}
