@@ -245,7 +245,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("answers", "patch", "", "answers", "The answer and the wrong one", "",
             "two tokens, each in quotes, its leading space included: \" Mary\" \" John\"; or auto"),
     Command("corrupt", "patch", "o", "corrupt", "Type the corrupt prompt", "corrupt prompt"),
-    Command("example", "patch", "enter", "example", "The example, where nothing was run yet"),
+    Command("example", "patch", "enter", "example", "The two prompts, or an example"),
     Command("heads-here", "patch", "p", "heads", "This block's heads, position by position",
             "heads"),
     Command("pattern-here", "patch", "A", "pattern", "What this block's heads read: attention",

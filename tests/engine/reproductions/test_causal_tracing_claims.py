@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mlxterp_engine.experiments.card import VERDICTS
 from mlxterp_engine.reproductions.causal_tracing_claims import claims, curves
 from mlxterp_engine.reproductions.causal_tracing_figures import (
     Figures,
@@ -24,6 +23,7 @@ from mlxterp_engine.techniques.causal_facts_buckets import (
 
 import numpy as np
 import pytest
+from engine.reproductions.told_claims import check_told
 
 BLOCKS, FACTS = 48, 12
 SETTING = Setting(model="made-up", tied=True, seed=0)
@@ -191,13 +191,7 @@ def test_controls_without_any_fact_are_not_known_and_stop_nothing():
 
 
 def test_every_claim_says_what_it_measures_by_which_rule_and_against_what():
-    for claim in claims(made_up(), SETTING):
-        assert claim.verdict in VERDICTS
-        assert claim.ours.n == FACTS
-        assert "95 % interval" in claim.rule
-        assert len(claim.controls) >= 4
-        assert claim.paper.value
-        assert claim.measure
+    check_told(claims(made_up(), SETTING), FACTS)
 
 
 def test_what_is_quoted_from_memory_says_so():

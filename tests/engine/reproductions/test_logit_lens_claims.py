@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mlxterp_engine.experiments.card import VERDICTS
 from mlxterp_engine.reproductions.claiming import Setting
 from mlxterp_engine.reproductions.logit_lens_claims import claims, curves
 from mlxterp_engine.reproductions.logit_lens_figures import (
@@ -15,6 +14,7 @@ from mlxterp_engine.reproductions.logit_lens_figures import (
 
 import numpy as np
 import pytest
+from engine.reproductions.told_claims import check_told
 
 BLOCKS, TEXTS = 32, 8
 SETTING = Setting(model="made-up", tied=True, seed=0)
@@ -162,13 +162,7 @@ def test_texts_that_differ_widen_the_interval():
 
 
 def test_every_claim_says_what_it_measures_by_which_rule_and_against_what():
-    for claim in claims(made_up(), SETTING):
-        assert claim.verdict in VERDICTS
-        assert claim.ours.n == TEXTS
-        assert "95 % interval" in claim.rule
-        assert len(claim.controls) >= 4
-        assert claim.paper.value
-        assert claim.measure
+    check_told(claims(made_up(), SETTING), TEXTS)
 
 
 def test_what_is_quoted_from_memory_says_so():
