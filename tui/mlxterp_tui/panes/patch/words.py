@@ -31,7 +31,7 @@ Patching: which places of the model carry what makes the answer? Two prompts of 
 call for different answers. Place by place, what the model computed for one is written into the run
 of the other: 0, nothing moved; 1, this place alone brings its answer.
 
-Enter, here, runs the two prompts above; where there is one, this example (Wang et al. 2022):
+Enter, here, runs both prompts, or this example (Wang et al. 2022):
 
   {IOI.clean}{IOI.answer}
   {IOI.corrupt}{IOI.wrong}
